@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TLS contexts that many devices share: one for each set of pins and key type (house.md section 9).
+
+A context of its own costs each device 25 KiB; a shared one gets the device's certificate loaded immediately before the
+connection is wrapped. Across key types OpenSSL keeps one slot each and would present the wrong device's certificate, so
+a context never sees two key types.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from umslab_certs.chain import fingerprint
+from umslab_certs.tls import blind_context, pinned_context
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Sequence
+
+    from cryptography.x509 import Certificate
+
+    from umslab_certs.keys import KeyType
+
+
+class TlsContexts:
+    """Makes contexts once and gives them out."""
+
+    def __init__(self, *, check_time: bool = True) -> None:
+        """`check_time` off leaves dates to the caller, for virtual time."""
+        self._check_time = check_time
+        self._made: dict[object, ssl.SSLContext] = {}
+
+    def blind(self) -> ssl.SSLContext:
+        """For the one first fetch of cacerts."""
+        if "blind" not in self._made:
+            self._made["blind"] = blind_context()
+        return self._made["blind"]
+
+    def pinned(
+        self, roots: Sequence[Certificate], intermediates: Sequence[Certificate], key_type: KeyType | None
+    ) -> ssl.SSLContext:
+        """For connections to a pinned server; `key_type` is that of the identity to be loaded, None for none."""
+        key = (key_type, tuple(fingerprint(certificate) for certificate in (*roots, *intermediates)))
+        if key not in self._made:
+            self._made[key] = pinned_context(roots, intermediates, check_time=self._check_time)
+        return self._made[key]

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The steps on board over HTTPS: fetch and judge trust, make a request, enrol, renew (facts X1-X3, X8; house.md 8a).
+
+Each step returns None, or the `Failure` that tells phase, reason and hint. Nothing is half done: what a step achieved
+is on disk before it returns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import trio
+
+from umslab_agent.explain import ERRORS, explain, explain_answer
+from umslab_agent.link import CONNECT_TIMEOUT
+from umslab_agent.trust import judge
+from umslab_certs.chain import parse_certificate
+from umslab_certs.errors import CertificateError
+from umslab_certs.keys import check_strength, key_type, spki_digest
+from umslab_certs.pkcs7 import decode_certificates
+from umslab_certs.tls import use_identity
+from umslab_protocol.errors import InvalidValueError
+from umslab_protocol.values.failure import Failure, Phase, Reason
+from umslab_protocol.values.firmware import FirmwareVersion
+from umslab_protocol.values.unit_id import UnitId
+from umslab_protocol.wire import paths
+from umslab_protocol.wire.basic_auth import format_basic
+from umslab_protocol.wire.transfer import Wrapping, decode_body, encode_body
+from umslab_runtime.dial_tls import dial_tls
+from umslab_runtime.http_client import HttpClientConnection, close_quietly
+from umslab_runtime.network import DialError, DialProblem
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from cryptography.x509 import Certificate
+
+    from umslab_agent.contexts import TlsContexts
+    from umslab_agent.folder import DeviceFolder
+    from umslab_agent.persona import Persona
+    from umslab_agent.trust import TrustMode
+    from umslab_certs.keys import KeyType
+    from umslab_protocol.values.host_port import HostPort
+    from umslab_protocol.wire.codec import SessionCodec
+    from umslab_runtime.clock import Clock
+    from umslab_runtime.executor import Executor
+    from umslab_runtime.http import Headers, Response
+    from umslab_runtime.http_client import Tap
+    from umslab_runtime.network import Network
+    from umslab_runtime.session_host import SessionHost
+
+REQUEST_TIMEOUT = 60.0
+"""Seconds for one whole request and its answer."""
+
+_ENROL_HEADERS: Headers = [("Content-Type", "application/pkcs10"), ("Content-Transfer-Encoding", "base64")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What devices need of the world; a fleet shares one."""
+
+    network: Network
+    clock: Clock
+    executor: Executor
+    contexts: TlsContexts
+    codec: SessionCodec
+    host: SessionHost
+    entropy: Callable[[int], bytes]
+    tap: Tap | None = None
+
+
+class Onboarding:
+    """The steps of one device."""
+
+    def __init__(
+        self,
+        persona: Persona,
+        folder: DeviceFolder,
+        target: HostPort,
+        world: World,
+        *,
+        trust_mode: TrustMode,
+        auth_key: str | None,
+        key_type: KeyType,
+    ) -> None:
+        self._persona = persona
+        self._folder = folder
+        self._target = target
+        self._world = world
+        self._trust_mode = trust_mode
+        self._auth_key = auth_key
+        self._key_type = key_type
+
+    async def establish_trust(self) -> Failure | None:
+        """Fetch cacerts with nothing trusted yet, judge what came, pin the root. Every later connection is pinned."""
+        try:
+            answer, presented = await self._exchange(self._world.contexts.blind(), "GET", "cacerts")
+            if answer.status != 200:
+                return explain_answer(Phase.CACERTS, answer)
+            answered = decode_certificates(decode_body(answer.body))
+        except InvalidValueError as error:
+            return Failure(Phase.CACERTS, Reason.BAD_ANSWER, f"cacerts: {error}", "is this a UMS?")
+        except _ERRORS as error:
+            return explain(Phase.CACERTS, error)
+        if presented is None:
+            return Failure(Phase.CACERTS, Reason.BAD_ANSWER, "the server presented no certificate")
+        return self._judge(parse_certificate(presented), answered)
+
+    def _judge(self, presented: Certificate, answered: list[Certificate]) -> Failure | None:
+        trust = judge(
+            presented,
+            answered,
+            self._trust_mode,
+            firmware=FirmwareVersion.parse(self._persona.firmware),
+            now=self._world.clock.utc(),
+        )
+        if isinstance(trust, Failure):
+            return trust
+        try:
+            self._folder.save_trust([trust.root], trust.intermediates, trust.est_ca)
+        except OSError as error:
+            return explain(Phase.STORE, error)
+        return None
+
+    async def prepare_request(self) -> Failure | None:
+        """Make a key and a CSR, and keep them before anybody sees them."""
+        unit_id = UnitId(self._persona.unit_id)
+        try:
+            await self._world.executor.run(lambda: self._folder.make_request(unit_id, self._key_type))
+        except (OSError, CertificateError) as error:
+            return explain(Phase.KEY, error)
+        return None
+
+    async def enrol(self) -> Failure | None:
+        """Send the CSR that is kept, always the same bytes, with the first-authentication key."""
+        if self._auth_key is None:
+            hint = "give --auth-key, --auth-key-file or UMSLAB_AUTH_KEY"
+            return Failure(Phase.ENROL, Reason.BAD_ARGUMENTS, "enrolment needs a first-authentication key", hint)
+        headers = [*_ENROL_HEADERS, ("Authorization", format_basic(self._persona.unit_id, self._auth_key))]
+        try:
+            roots, intermediates = self._folder.load_trust()
+            context = self._world.contexts.pinned(roots, intermediates, None)
+        except _ERRORS as error:
+            return explain(Phase.ENROL, error)
+        return await self._ask_for_certificate(Phase.ENROL, "simpleenroll", context, headers, None)
+
+    async def renew(self) -> Failure | None:
+        """Ask for a new certificate over the present one, with a new key."""
+        try:
+            present = self._folder.load_identity()
+            roots, intermediates = self._folder.load_trust()
+            if present is None:
+                return Failure(Phase.RENEW, Reason.STATE_DAMAGED, "there is no certificate to renew")
+            kind = key_type(check_strength(present.public_key()))
+            if self._folder.load_request() is None and (failure := await self.prepare_request()):
+                return failure
+        except _ERRORS as error:
+            return explain(Phase.RENEW, error)
+        context = self._world.contexts.pinned(roots, intermediates, kind)
+
+        def present_identity() -> None:
+            use_identity(context, self._folder.identity_file)
+
+        return await self._ask_for_certificate(
+            Phase.RENEW, "simplereenroll", context, list(_ENROL_HEADERS), present_identity
+        )
+
+    async def _ask_for_certificate(
+        self,
+        phase: Phase,
+        operation: str,
+        context: ssl.SSLContext,
+        headers: Headers,
+        prepare: Callable[[], None] | None,
+    ) -> Failure | None:
+        try:
+            request = self._folder.load_request()
+            if request is None:
+                return Failure(phase, Reason.STATE_DAMAGED, "there is no certificate request to send")
+            key, der = request
+            body = encode_body(der, Wrapping.ONE_LINE, "CERTIFICATE REQUEST")
+            answer, _ = await self._exchange(context, "POST", operation, headers=headers, body=body, prepare=prepare)
+            if answer.status == 202:
+                waiting = explain_answer(phase, answer)
+                return Failure(phase, Reason.BUSY, "the server wants to be asked again later", "", waiting.retry_after)
+            if answer.status != 200:
+                return explain_answer(phase, answer)
+            certificate = _find_own(answer.body, spki_digest(key.public_key()))
+        except InvalidValueError as error:
+            return Failure(phase, Reason.BAD_ANSWER, f"{operation}: {error}", "the server answered no certificate")
+        except _ERRORS as error:
+            return explain(phase, error)
+        try:
+            self._folder.take_certificate(certificate)
+        except (OSError, CertificateError) as error:
+            return Failure(Phase.STORE, Reason.NOT_SAVED, str(error), "is the disk full, the folder writable?")
+        return None
+
+    async def _exchange(
+        self,
+        context: ssl.SSLContext,
+        method: str,
+        operation: str,
+        *,
+        headers: Headers | None = None,
+        body: bytes | None = None,
+        prepare: Callable[[], None] | None = None,
+    ) -> tuple[Response, bytes | None]:
+        """Do one request on a connection of its own; returns the answer and the server's certificate."""
+        stream = await dial_tls(
+            self._world.network,
+            self._target,
+            context,
+            within=CONNECT_TIMEOUT,
+            unit_id=UnitId(self._persona.unit_id),
+            prepare=prepare,
+        )
+        try:
+            with trio.move_on_after(REQUEST_TIMEOUT):
+                http = HttpClientConnection(stream, str(self._target), self._world.tap)
+                answer = await http.request(method, f"{paths.EST}/{operation}", headers=headers, body=body)
+                return answer, stream.peer_certificate
+            raise DialError(DialProblem.TIMEOUT, f"{self._target}: no answer within {REQUEST_TIMEOUT:g} seconds")
+        finally:
+            await close_quietly(stream)
+
+
+_ERRORS = (trio.BrokenResourceError, *ERRORS)
+
+
+def _find_own(body: bytes, public_key: str) -> Certificate:
+    """Return the certificate made for our key; raises `InvalidValueError` when there is none."""
+    for certificate in decode_certificates(decode_body(body)):
+        if spki_digest(check_strength(certificate.public_key())) == public_key:
+            return certificate
+    raise InvalidValueError("the answer holds no certificate for the key of the request")

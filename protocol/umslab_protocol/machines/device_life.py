@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of one OS 12 device as a workflow machine: come on board, connect, renew, wait, be released.
+
+    handle(event, now) -> commands      what to do next; its outcome comes back as the next event
+    deadline() / on_deadline(now)       when a wait or a day is over
+
+The order of the steps on board is the vendor's (X2); where the vendor is silent it is ours: back-off (L12), what counts
+as worth another try. The release rule is documented (L5): a device that the server calls unknown drops its
+registration, since firmware 12.8.4 only after the release delay.
+
+Time is an argument; chance is a callable that returns a number in [0, 1) from the device's own seeded source.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from umslab_protocol.errors import LocalProtocolError
+from umslab_protocol.values.failure import Failure, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DAY_SECONDS = 86_400.0
+RELEASE_DELAY = 86_400.0  # `system.remotemanager.release_delay` (L5)
+
+
+class State(StrEnum):
+    """Where a device stands in its life."""
+
+    OFF = "off"
+    TRUSTING = "trusting"
+    PREPARING = "preparing"
+    ENROLLING = "enrolling"
+    CONNECTING = "connecting"
+    ONLINE = "online"
+    RENEWING = "renewing"
+    WAITING = "waiting"
+    RELEASED = "released"
+    FAILED = "failed"
+
+
+# Events: what happened.
+
+
+@dataclass(frozen=True, slots=True)
+class Booted:
+    """The device starts with what its folder holds."""
+
+    enrolled: bool
+    trusted: bool
+    request_pending: bool
+    renewal_due: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrustEstablished:
+    """The server's root is pinned and saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReady:
+    """A key and a CSR are saved, so that the very same bytes can be sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """A certificate is saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The session is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The session is over."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalChecked:
+    """The daily look at the certificate's dates."""
+
+    due: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StepFailed:
+    """The command under way did not succeed."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Deregistered:
+    """The server said that the device was deleted (L4)."""
+
+
+Event = (
+    Booted
+    | TrustEstablished
+    | RequestReady
+    | Enrolled
+    | Connected
+    | Disconnected
+    | RenewalChecked
+    | StepFailed
+    | Deregistered
+)
+
+S = State
+
+# The transition table: from a state, by an event, to one of these states.
+TRANSITIONS: dict[State, dict[type[Event], tuple[State, ...]]] = {
+    S.OFF: {
+        Booted: (S.TRUSTING, S.PREPARING, S.ENROLLING, S.RENEWING, S.CONNECTING),
+        StepFailed: (S.FAILED,),  # what the folder holds is damaged
+    },
+    S.TRUSTING: {TrustEstablished: (S.PREPARING, S.ENROLLING), StepFailed: (S.WAITING, S.FAILED)},
+    S.PREPARING: {RequestReady: (S.ENROLLING,), StepFailed: (S.FAILED,)},
+    S.ENROLLING: {Enrolled: (S.CONNECTING,), StepFailed: (S.WAITING, S.FAILED)},
+    S.CONNECTING: {Connected: (S.ONLINE,), StepFailed: (S.WAITING, S.RELEASED, S.FAILED)},
+    S.ONLINE: {
+        Disconnected: (S.WAITING, S.FAILED),
+        Deregistered: (S.RELEASED,),
+        RenewalChecked: (S.ONLINE, S.RENEWING),
+    },
+    S.RENEWING: {Enrolled: (S.CONNECTING,), StepFailed: (S.CONNECTING, S.FAILED)},
+    S.WAITING: {},
+    S.RELEASED: {},
+    S.FAILED: {},
+}
+
+
+class Command(StrEnum):
+    """What the driver is to do."""
+
+    ESTABLISH_TRUST = "establish-trust"
+    PREPARE_REQUEST = "prepare-request"
+    ENROL = "enrol"
+    RENEW = "renew"
+    CONNECT = "connect"
+    CHECK_RENEWAL = "check-renewal"
+    FORGET = "forget"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How a device behaves when something does not work; seconds."""
+
+    first: float = 1.0
+    factor: float = 2.0
+    most: float = 300.0
+    jitter: float = 0.5
+    """Share of each wait that chance decides: 0 waits exactly, 1 waits anything from nothing to all of it."""
+    onboarding: bool = False
+    """Try again also before the device is enrolled, when the reason may pass by itself."""
+    connection: bool = True
+    """Try again when the session cannot be opened or ends; without it, the first failure is the last."""
+
+    def wait(self, attempt: int, chance: float) -> float:
+        """Seconds before attempt number `attempt` (from 1) is repeated."""
+        full = min(self.most, self.first * self.factor ** min(attempt - 1, 64))
+        return full * (1 - self.jitter * chance)
+
+
+MAY_PASS = frozenset(
+    {
+        Reason.UNREACHABLE,
+        Reason.TIMEOUT,
+        Reason.NAME_UNKNOWN,
+        Reason.NOT_TLS,
+        Reason.TLS_BROKEN,
+        Reason.LOST,
+        Reason.BUSY,
+        Reason.RATE_LIMITED,
+    }
+)
+"""Reasons that may be gone at the next try without anybody doing anything at the device."""
+
+
+class DeviceLife:
+    """See the module's docstring."""
+
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        *,
+        release_delay: float | None,
+        chance: Callable[[], float],
+    ) -> None:
+        """`release_delay` is None for firmware that drops its registration at the first refusal (before 12.8.4)."""
+        self._policy = policy
+        self._release_delay = release_delay or 0.0
+        self._chance = chance
+        self._attempt = 0
+        self._wake_at: float | None = None
+        self._resume = Command.CONNECT
+        self._unknown_since: float | None = None
+        self._request_pending = False
+        self.state = State.OFF
+        self.failure: Failure | None = None
+        """The last failure; stays for the record after a later success."""
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        """Take an event; return what to do. Raises `LocalProtocolError` for an event that the state does not know."""
+        legal = TRANSITIONS[self.state]
+        if type(event) not in legal:
+            names = ", ".join(sorted(kind.__name__ for kind in legal)) or "nothing"
+            raise LocalProtocolError(f"{type(event).__name__} in state {self.state}; legal here: {names}")
+        before = self.state
+        commands = self._react(event, now)
+        if self.state not in legal[type(event)]:
+            raise LocalProtocolError(f"{type(event).__name__} led from {before} to {self.state}")
+        return commands
+
+    def deadline(self) -> float | None:
+        """When to call `on_deadline`; None for never."""
+        return self._wake_at
+
+    def on_deadline(self, now: float) -> list[Command]:
+        """A wait is over, or a day: go on."""
+        if self._wake_at is None or now < self._wake_at:
+            return []
+        if self.state is State.ONLINE:
+            self._wake_at = now + DAY_SECONDS
+            return [Command.CHECK_RENEWAL]
+        self._wake_at = None
+        return self._begin(self._resume)
+
+    def _react(self, event: Event, now: float) -> list[Command]:
+        match event:
+            case Booted():
+                return self._boot(event)
+            case TrustEstablished():
+                return self._begin(Command.ENROL if self._request_pending else Command.PREPARE_REQUEST)
+            case RequestReady():
+                self._request_pending = True
+                return self._begin(Command.ENROL)
+            case Enrolled():
+                self._attempt = 0
+                return self._begin(Command.CONNECT)
+            case Connected():
+                self.state, self._wake_at = State.ONLINE, now + DAY_SECONDS
+                self._attempt, self._unknown_since = 0, None
+                return []
+            case RenewalChecked():
+                return self._begin(Command.RENEW) if event.due else []
+            case Deregistered():
+                return self._release()
+            case Disconnected():
+                return self._retry(event.failure, now, Command.CONNECT, allowed=self._policy.connection)
+            case StepFailed():
+                return self._fail(event.failure, now)
+
+    def _boot(self, event: Booted) -> list[Command]:
+        self._request_pending = event.request_pending
+        if event.enrolled:
+            return self._begin(Command.RENEW if event.renewal_due else Command.CONNECT)
+        if not event.trusted:
+            return self._begin(Command.ESTABLISH_TRUST)
+        return self._begin(Command.ENROL if event.request_pending else Command.PREPARE_REQUEST)
+
+    def _begin(self, command: Command) -> list[Command]:
+        self.state = _STATE_OF[command]
+        self._wake_at = None
+        return [command]
+
+    def _fail(self, failure: Failure, now: float) -> list[Command]:
+        if self.state is State.RENEWING:
+            self.failure = failure
+            return self._begin(Command.CONNECT)  # the old certificate may still do; the next look is in a day
+        if self.state is State.CONNECTING:
+            if failure.reason is Reason.UNKNOWN_DEVICE and self._is_to_be_released(now):
+                self.failure = failure
+                return self._release()
+            return self._retry(failure, now, Command.CONNECT, allowed=self._policy.connection)
+        again = {State.TRUSTING: Command.ESTABLISH_TRUST, State.ENROLLING: Command.ENROL}.get(self.state)
+        allowed = self._policy.onboarding and failure.reason in MAY_PASS
+        return self._retry(failure, now, again or Command.ENROL, allowed=allowed and again is not None)
+
+    def _is_to_be_released(self, now: float) -> bool:
+        if self._unknown_since is None:
+            self._unknown_since = now
+        return now - self._unknown_since >= self._release_delay
+
+    def _release(self) -> list[Command]:
+        self.state, self._wake_at = State.RELEASED, None
+        return [Command.FORGET]
+
+    def _retry(self, failure: Failure, now: float, again: Command, *, allowed: bool) -> list[Command]:
+        self.failure = failure
+        if not allowed:
+            self.state, self._wake_at = State.FAILED, None
+            return []
+        self._attempt += 1
+        wait = max(self._policy.wait(self._attempt, self._chance()), failure.retry_after or 0.0)
+        self.state, self._wake_at, self._resume = State.WAITING, now + wait, again
+        return []
+
+
+_STATE_OF = {
+    Command.ESTABLISH_TRUST: State.TRUSTING,
+    Command.PREPARE_REQUEST: State.PREPARING,
+    Command.ENROL: State.ENROLLING,
+    Command.RENEW: State.RENEWING,
+    Command.CONNECT: State.CONNECTING,
+}

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What both roles of a management session share: messages on a WebSocket, and what happens to bad ones.
+
+Provenance: SIMULATED messages (wire/messages.py) on a standard WebSocket. The roles are session_server.py and
+session_device.py, two mirrored files; a test pairs them back to back.
+
+A message that cannot be read is answered with an `error` and the session goes on; after `MAX_BAD_MESSAGES` it is
+closed, because a peer that speaks another language will not learn ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from umslab_protocol.machines.websocket import Closed, KeepAlive, MessageReceived, Role, WebSocketMachine
+from umslab_protocol.wire.close_codes import CloseCode
+from umslab_protocol.wire.messages import Error, Message, UnreadableMessageError
+
+if TYPE_CHECKING:
+    from umslab_protocol.wire.codec import SessionCodec
+
+MAX_BAD_MESSAGES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The peer's message, read and in order."""
+
+    message: Message
+
+
+SessionEvent = Received | Closed
+
+
+class SessionMachine:
+    """A conversation machine: see websocket.py for the dialect. Roles override `_greet` and say when it is open."""
+
+    __slots__ = ("_bad_messages", "_codec", "_greet_by", "_greeted", "_ws")
+
+    def __init__(
+        self,
+        role: Role,
+        *,
+        codec: SessionCodec,
+        max_message_bytes: int,
+        keep_alive: KeepAlive,
+        greet_within: float,
+        now: float,
+    ) -> None:
+        self._ws = WebSocketMachine(role, max_message_bytes=max_message_bytes, keep_alive=keep_alive, now=now)
+        self._codec = codec
+        self._greet_by = now + greet_within
+        self._greeted = False
+        self._bad_messages = 0
+
+    # What the pump calls.
+
+    def receive(self, data: bytes, now: float) -> None:
+        """Take bytes from the peer; never raises."""
+        self._ws.receive(data, now)
+
+    def receive_eof(self, now: float) -> None:
+        """The peer's bytes have ended."""
+        self._ws.receive_eof(now)
+
+    def output(self) -> bytes:
+        """Return the bytes to send."""
+        return self._ws.output()
+
+    @property
+    def done(self) -> bool:
+        """Whether to close the connection, after sending the output."""
+        return self._ws.done
+
+    def deadline(self) -> float | None:
+        """When to call `on_deadline`; None for never."""
+        deadline = self._ws.deadline()
+        if self._greeted or not self._ws.is_open:
+            return deadline
+        return self._greet_by if deadline is None else min(deadline, self._greet_by)
+
+    def on_deadline(self, now: float) -> None:
+        """Close a session whose greeting did not come; otherwise keep alive."""
+        if not self._greeted and self._ws.is_open and now >= self._greet_by:
+            self._ws.close(CloseCode.SILENT, "the greeting did not come in time", now)
+        else:
+            self._ws.on_deadline(now)
+
+    def next_event(self, now: float) -> SessionEvent | None:
+        """Return the next thing that happened, or None when more bytes are needed."""
+        while (event := self._ws.next_event()) is not None:
+            if isinstance(event, Closed):
+                return event
+            message = self._read(event, now)
+            if message is not None and (seen := self._in_order(message, now)):
+                return seen
+        return None
+
+    # What users call.
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the greeting is done and messages can be sent."""
+        return self._greeted and self._ws.is_open
+
+    def send(self, message: Message) -> None:
+        """Send a message; raises `LocalProtocolError` on a session that is closing."""
+        self._ws.send_text(self._codec.encode(message))
+
+    def close(self, code: CloseCode, reason: str, now: float) -> None:
+        """Begin to close; a second call does nothing."""
+        self._ws.close(code, reason, now)
+
+    # Inside.
+
+    def _greet(self, message: Message, now: float) -> SessionEvent | None:
+        """Take the first message; set `_greeted` or close."""
+        raise NotImplementedError
+
+    def _in_order(self, message: Message, now: float) -> SessionEvent | None:
+        if not self._ws.is_open:
+            return None
+        if not self._greeted:
+            return self._greet(message, now)
+        return Received(message)
+
+    def _read(self, event: MessageReceived, now: float) -> Message | None:
+        try:
+            return self._codec.decode(event.payload)
+        except UnreadableMessageError as error:
+            self._object(Error(code=error.code, message=error.reason[:2000], re=error.re), now)
+            return None
+
+    def _object(self, error: Error, now: float) -> None:
+        """Answer a bad message; the one too many closes the session."""
+        self._bad_messages += 1
+        if not self._ws.is_open:
+            return
+        self.send(error)
+        if self._bad_messages >= MAX_BAD_MESSAGES:
+            self._ws.close(CloseCode.POLICY, f"{self._bad_messages} unreadable or misplaced messages", now)

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""URL paths on the web port.
+
+Provenance: documented (E1, E2, E4, E5, E10, E11); the alias at the root is RFC 7030's own well-known place, offered for
+EST clients that cannot be told another one.
+"""
+
+from __future__ import annotations
+
+DEVICE_CONNECTOR = "/device-connector/device"  # E1
+EST = f"{DEVICE_CONNECTOR}/.well-known/est"  # E4
+EST_ALIAS = "/.well-known/est"  # RFC 7030 section 3.2.2
+WS_CONNECT = f"{DEVICE_CONNECTOR}/ws-connect"  # E2
+CHECK_STATUS = "/ums/check-status"  # E10
+INFO = "/info"  # E11

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where each wire format comes from, as data, so that documents and reports can print it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Provenance(StrEnum):
+    """How a format came to be."""
+
+    DOCUMENTED = "documented"
+    """Published by the vendor or its community."""
+    STANDARD = "standard"
+    """An RFC or other public standard."""
+    SIMULATED = "simulated"
+    """Ours: the vendor does not publish it, so nobody may take it for the vendor's."""
+    BORROWED = "borrowed"
+    """Another product's idea."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormatSource:
+    """One format and its source."""
+
+    name: str
+    provenance: Provenance
+    source: str
+
+
+FORMATS: tuple[FormatSource, ...] = (
+    FormatSource("URL paths below /device-connector", Provenance.DOCUMENTED, "E1-E5"),
+    FormatSource("EST cacerts, csrattrs, simpleenroll, simplereenroll", Provenance.STANDARD, "RFC 7030, 8951, 9908"),
+    FormatSource("PEM armour around cacerts", Provenance.DOCUMENTED, "X4 (implied)"),
+    FormatSource("first-authentication key as HTTP Basic password", Provenance.SIMULATED, "X6, NP10"),
+    FormatSource("subject and profile of the device certificate", Provenance.SIMULATED, "X14, NP11"),
+    FormatSource("WebSocket opening and frames", Provenance.STANDARD, "RFC 6455"),
+    FormatSource("messages on the WebSocket", Provenance.SIMULATED, "NP6"),
+    FormatSource("refusals of ws-connect", Provenance.SIMULATED, "L7, NP18"),
+    FormatSource("/ums/check-status", Provenance.DOCUMENTED, "E10, ST1, ST2"),
+    FormatSource("/info", Provenance.DOCUMENTED, "E11 (product name text)"),
+)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accepts connections, puts TLS and HTTP on them, and bounds them all.
+
+A connection takes one task from accept to close. At most `limits.handshakes` are in the TLS handshake; at most
+`limits.connections` are open, the next `OVERFLOW` are told 503, and beyond those the listen backlog waits. Whatever one
+connection does, the others go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from umslab_runtime.http import Request, Response, retry_after, text_response
+from umslab_runtime.http_server import HttpConnection
+from umslab_runtime.tls import HandshakeGate, TLSError, TLSProblem
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Sequence
+
+    from umslab_runtime.clock import Clock
+    from umslab_runtime.http import Application, SwitchedRun
+    from umslab_runtime.limits import Limits
+    from umslab_runtime.network import Listener
+    from umslab_runtime.streams import Transport
+    from umslab_runtime.tls import TLSStream
+
+OVERFLOW = 64
+_SPARE_DESCRIPTORS = 256  # database, logs, control socket, resolver
+_CLOSE_SECONDS = 3.0
+
+log = structlog.get_logger(__name__)
+
+
+class ConnectionServer:
+    """Serves one application on any number of listeners."""
+
+    def __init__(
+        self,
+        app: Application,
+        *,
+        context: Callable[[], ssl.SSLContext],
+        limits: Limits,
+        clock: Clock,
+        server_name: str,
+    ) -> None:
+        """`context` is asked at every connection, so that a renewed certificate takes effect at once."""
+        self._app = app
+        self._context = context
+        self._limits = limits
+        self._clock = clock
+        self._server_name = server_name
+        self._most = min(limits.connections, descriptor_limit() - _SPARE_DESCRIPTORS)
+        self._gate = HandshakeGate(limits.handshake_steps)
+        self._handshakes = trio.CapacityLimiter(limits.handshakes)
+        self._room = trio.CapacityLimiter(self._most + OVERFLOW)
+        self._http: set[HttpConnection] = set()
+        self._listeners: list[Listener] = []
+        self.counters: Counter[str] = Counter()
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open now, handshakes included."""
+        return int(self._room.borrowed_tokens)
+
+    async def serve(self, listeners: Sequence[Listener]) -> None:
+        """Serve until `stop_accepting`, then until the last connection has ended."""
+        self._listeners = list(listeners)
+        async with trio.open_nursery() as nursery:
+            for listener in listeners:
+                nursery.start_soon(self._accept_from, listener, nursery)
+
+    def stop_accepting(self) -> None:
+        """Close the listeners; let requests under way finish and idle connections go."""
+        for listener in self._listeners:
+            listener.close()
+        for connection in self._http:
+            connection.close_when_idle()
+
+    async def _accept_from(self, listener: Listener, nursery: trio.Nursery) -> None:
+        with contextlib.suppress(trio.ClosedResourceError):
+            while True:
+                transport = await listener.accept()
+                token = object()  # nobody in particular borrows: the connection's task gives back what this one took
+                try:
+                    await self._room.acquire_on_behalf_of(token)
+                    await self._handshakes.acquire_on_behalf_of(token)
+                except BaseException:
+                    transport.abort()
+                    raise
+                nursery.start_soon(self._serve_one, transport, token)
+
+    async def _serve_one(self, transport: Transport, token: object) -> None:
+        self.counters["accepted"] += 1
+        try:
+            try:
+                stream = await self._secure(transport)
+            finally:
+                self._handshakes.release_on_behalf_of(token)
+            if stream is not None:
+                await self._serve_stream(stream)
+        finally:
+            self._room.release_on_behalf_of(token)
+
+    async def _secure(self, transport: Transport) -> TLSStream | None:
+        try:
+            stream = transport.wrap_tls(self._context(), server_side=True)
+            with trio.move_on_after(self._limits.handshake_seconds):
+                await stream.do_handshake(self._gate)
+                return stream
+            refused = TLSError(TLSProblem.TRUNCATED, "the handshake took too long")
+        except TLSError as error:
+            refused = error
+        self.counters[f"handshake-{refused.problem}"] += 1
+        log.info("handshake failed", peer=str(transport.peer), problem=str(refused.problem), detail=refused.detail)
+        return None
+
+    async def _serve_stream(self, stream: TLSStream) -> None:
+        try:
+            switched = await self._serve_http(stream)
+            if switched is not None:
+                run, first_bytes = switched
+                del switched
+                await run(stream, first_bytes)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # the peer is gone; nothing it does may end the server
+        except Exception:
+            self.counters["defects"] += 1
+            log.exception("defect: a connection ended by an error of ours", peer=str(stream.peer))
+        finally:
+            with trio.move_on_after(_CLOSE_SECONDS, shield=True):
+                await stream.aclose()
+
+    async def _serve_http(self, stream: TLSStream) -> tuple[SwitchedRun, bytes] | None:
+        app = self._app if self.open_connections <= self._most else _busy
+        connection = HttpConnection(stream, app, limits=self._limits, clock=self._clock, server_name=self._server_name)
+        self._http.add(connection)
+        try:
+            return await connection.serve()
+        finally:
+            self._http.discard(connection)
+
+
+async def _busy(request: Request, /) -> Response:
+    del request
+    return text_response(503, "too many connections; come back later", [retry_after(10), ("Connection", "close")])
+
+
+def descriptor_limit() -> int:
+    """How many descriptors this process may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit to the hard one; return it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard

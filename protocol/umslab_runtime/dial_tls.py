@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dial and put TLS on it, in bounded time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from umslab_runtime.network import DialError, DialProblem
+from umslab_runtime.tls import TLSError, TLSProblem
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from umslab_protocol.values.host_port import HostPort
+    from umslab_protocol.values.unit_id import UnitId
+    from umslab_runtime.network import Network
+    from umslab_runtime.streams import Transport
+    from umslab_runtime.tls import TLSStream
+
+
+async def dial_tls(
+    network: Network,
+    target: HostPort,
+    context: ssl.SSLContext,
+    *,
+    within: float,
+    unit_id: UnitId | None = None,
+    prepare: Callable[[], None] | None = None,
+) -> TLSStream:
+    """Return a TLS stream whose handshake is done on our side.
+
+    `prepare` is called immediately before the context is used: a fleet loads the next device's certificate into the
+    context that all devices of one key type share. `within` bounds the dial and the handshake, in seconds each.
+    Raises `DialError`, `TLSError` or `TargetRefusedError`. In TLS 1.3 a server that refuses our certificate says so
+    only at the first read (`TLSBrokenError`).
+    """
+    transport = await _dial(network, target, within, unit_id)
+    try:
+        if prepare is not None:
+            prepare()  # and no `await` before wrap_tls has taken the certificate
+        stream = transport.wrap_tls(context, server_side=False, server_hostname=target.host)
+    except BaseException:
+        transport.abort()
+        raise
+    with trio.move_on_after(within):
+        await stream.do_handshake()
+        return stream
+    raise TLSError(TLSProblem.TRUNCATED, f"{target}: connected, but no TLS answer within {within:g} seconds")
+
+
+async def _dial(network: Network, target: HostPort, within: float, unit_id: UnitId | None) -> Transport:
+    with trio.move_on_after(within):
+        return await network.dial(target, unit_id=unit_id)
+    raise DialError(DialProblem.TIMEOUT, f"{target}: no answer within {within:g} seconds")

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real network."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import TYPE_CHECKING
+
+import trio
+
+from umslab_runtime.network import DialError, DialProblem, Listener, ListenError, Network
+from umslab_runtime.policy import LOOPBACK_ONLY, TargetPolicy, TargetRefusedError
+from umslab_runtime.streams import Address
+from umslab_runtime.tls_socket import SocketTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from umslab_protocol.values.host_port import HostPort
+    from umslab_protocol.values.unit_id import UnitId
+    from umslab_runtime.streams import Transport
+
+_BACKLOG = 4096
+_BREATHER_SECONDS = 0.1
+_OVERLOAD = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+_GONE_BEFORE_ACCEPT = {errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH}
+_DIAL_PROBLEMS = {
+    errno.ECONNREFUSED: DialProblem.REFUSED,
+    errno.ETIMEDOUT: DialProblem.TIMEOUT,
+    errno.EMFILE: DialProblem.OWN_LIMIT,
+    errno.ENFILE: DialProblem.OWN_LIMIT,
+    errno.EADDRNOTAVAIL: DialProblem.OWN_LIMIT,
+    errno.ENOBUFS: DialProblem.OWN_LIMIT,
+    errno.ENOMEM: DialProblem.OWN_LIMIT,
+}
+
+
+class SocketListener(Listener):
+    """A listening TCP socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        host, port = sock.getsockname()[:2]
+        self._address = Address(host, port)
+
+    @property
+    def address(self) -> Address:
+        """Where it listens."""
+        return self._address
+
+    async def accept(self) -> Transport:
+        """Wait for the next connection; see `Listener.accept`."""
+        while True:
+            if self._sock.fileno() < 0:
+                raise trio.ClosedResourceError("this listener is closed")
+            try:
+                sock, peer = self._sock.accept()
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self._sock)
+            except OSError as error:
+                if error.errno in _OVERLOAD:
+                    await trio.sleep(_BREATHER_SECONDS)
+                elif error.errno not in _GONE_BEFORE_ACCEPT:
+                    raise
+            else:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return SocketTransport(sock, Address(peer[0], peer[1]))
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._sock.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._sock)
+            self._sock.close()
+
+
+class TrioNetwork(Network):
+    """Sockets, behind the target policy."""
+
+    def __init__(self, policy: TargetPolicy = LOOPBACK_ONLY) -> None:
+        self._policy = policy
+
+    async def listen(self, host: str, port: int) -> Listener:
+        """Listen on a literal address; IPv6 listeners take IPv6 only, so that both families can have the same port."""
+        await trio.lowlevel.checkpoint()
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind((host, port))
+            sock.listen(_BACKLOG)
+        except OSError as error:
+            sock.close()
+            raise ListenError(_explain_bind(host, port, error)) from error
+        return SocketListener(sock)
+
+    async def resolve(self, host: str) -> Sequence[str]:
+        """Ask the machine's resolver, in a worker thread."""
+        try:
+            found = await trio.socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except socket.gaierror as error:
+            unknown = error.errno in {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+            problem = DialProblem.NAME_UNKNOWN if unknown else DialProblem.RESOLVER
+            raise DialError(problem, f"the name {host} could not be resolved: {error.strerror}") from error
+        except UnicodeError as error:
+            raise DialError(DialProblem.NAME_UNKNOWN, f"{host} is not a name DNS can carry") from error
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+    async def dial(self, target: HostPort, *, unit_id: UnitId | None = None) -> Transport:
+        """Connect to the first address that answers; see `Network.dial`."""
+        failure: DialError | TargetRefusedError | None = None
+        for address in await self.resolve(target.host):
+            try:
+                self._policy.check(address, unit_id)
+                return await _connect(address, target.port)
+            except (DialError, TargetRefusedError) as error:
+                failure = failure or error
+        raise failure or DialError(DialProblem.NAME_UNKNOWN, f"the name {target.host} has no address")
+
+
+async def _connect(address: str, port: int) -> Transport:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise _dial_error(address, port, error) from error
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        code = sock.connect_ex((address, port))
+        if code == errno.EINPROGRESS:
+            await trio.lowlevel.wait_writable(sock)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, errno.errorcode.get(code, "error"))
+    except OSError as error:
+        sock.close()
+        raise _dial_error(address, port, error) from error
+    except BaseException:
+        sock.close()
+        raise
+    return SocketTransport(sock, Address(address, port))
+
+
+def _dial_error(address: str, port: int, error: OSError) -> DialError:
+    problem = _DIAL_PROBLEMS.get(error.errno or 0, DialProblem.UNREACHABLE)
+    words = {
+        DialProblem.REFUSED: "nothing listens there (connection refused)",
+        DialProblem.TIMEOUT: "no answer (timed out)",
+        DialProblem.OWN_LIMIT: "this machine has no descriptor, port or memory left for it",
+    }
+    return DialError(problem, f"{Address(address, port)}: {words.get(problem) or error.strerror or error}")
+
+
+def _explain_bind(host: str, port: int, error: OSError) -> str:
+    where = Address(host, port)
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"{where} is in use: stop the program that listens there or choose another port (--port 0: any free)"
+        case errno.EACCES:
+            return f"{where} may not be listened on by this user: choose a port above 1023"
+        case errno.EADDRNOTAVAIL:
+            return f"{where} is not an address of this machine"
+        case _:
+            return f"{where} cannot be listened on: {error.strerror or error}"

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one door to the network (house.md section 4).
+
+Nothing else in umslab opens a socket. `net_trio.TrioNetwork` is the real network behind the target policy;
+`net_memory.MemoryNetwork` has named hosts, latency and partitions and needs no socket at all.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from umslab_protocol.values.host_port import HostPort
+    from umslab_protocol.values.unit_id import UnitId
+    from umslab_runtime.streams import Address, Transport
+
+
+class DialProblem(StrEnum):
+    """Why no connection came about."""
+
+    NAME_UNKNOWN = "name-unknown"
+    RESOLVER = "resolver"
+    """The name could not be looked up: no server, no answer."""
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    OWN_LIMIT = "own-limit"
+    """This machine ran out of something: descriptors, ports, memory."""
+
+
+class DialError(Exception):
+    """A dial failed; nothing is left open."""
+
+    def __init__(self, problem: DialProblem, detail: str) -> None:
+        super().__init__(detail)
+        self.problem = problem
+        self.detail = detail
+
+
+class ListenError(Exception):
+    """An address could not be listened on; the message names it and says what to do."""
+
+
+class Listener(ABC):
+    """A listening socket, or its memory twin."""
+
+    @property
+    @abstractmethod
+    def address(self) -> Address:
+        """Where it listens; with port 0 asked for, the port it got."""
+
+    @abstractmethod
+    async def accept(self) -> Transport:
+        """Wait for the next connection.
+
+        Survives what an overloaded machine throws at it: running out of descriptors or memory makes it wait and try
+        again, never raise. Raises `trio.ClosedResourceError` after `close`.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop listening; a second call does nothing."""
+
+
+class Network(ABC):
+    """Listen, dial, resolve."""
+
+    @abstractmethod
+    async def listen(self, host: str, port: int) -> Listener:
+        """Listen on a literal address (IPv4 or IPv6); port 0 takes any free one. Raises `ListenError`."""
+
+    @abstractmethod
+    async def resolve(self, host: str) -> Sequence[str]:
+        """Return the literal addresses of a name (or the literal itself). Raises `DialError`."""
+
+    @abstractmethod
+    async def dial(self, target: HostPort, *, unit_id: UnitId | None = None) -> Transport:
+        """Connect to the first address of the target that answers.
+
+        The target policy is asked for every address before anything is sent to it. Raises `DialError` or
+        `policy.TargetRefusedError`; the caller bounds the time.
+        """

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may be called: the target policy (house.md section 4, "one door to the network").
+
+Decided on the *resolved* address at every dial, whoever asked for it: a user, a redirect, a list a server handed out.
+
+- Loopback is free.
+- A private address needs the user's word, `--i-own HOST`, given on the command line: no variable and no file consents.
+- A public address is refused: a simulator has no business managing itself into somebody's server on the Internet.
+- Outside loopback a simulated device has a locally administered unit ID (02...), so that it can never overwrite the
+  record of a real endpoint.
+- Broadcast, multicast and unspecified addresses are never called.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING
+
+from umslab_protocol.values.unit_id import is_locally_administered
+
+if TYPE_CHECKING:
+    from umslab_protocol.values.unit_id import UnitId
+
+IPAddress = IPv4Address | IPv6Address
+
+
+class TargetRefusedError(Exception):
+    """The policy does not let us call this address; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetPolicy:
+    """The rules, with the addresses the user said to own."""
+
+    owned: frozenset[IPAddress] = field(default_factory=frozenset)
+
+    def check(self, address: str, unit_id: UnitId | None = None) -> None:
+        """Raise `TargetRefusedError` unless this literal address may be called (as this simulated device).
+
+        Called before anything is sent; pure.
+        """
+        ip = effective_address(address)
+        if ip.is_loopback:
+            return
+        if ip.is_multicast or ip.is_unspecified or ip == IPv4Address("255.255.255.255") or ip.is_reserved:
+            raise TargetRefusedError(f"{ip} is not the address of one machine, so umslab does not call it")
+        if not (ip.is_private or ip.is_link_local):
+            raise TargetRefusedError(f"{ip} is a public address, and umslab does not bring simulated devices there")
+        if ip not in self.owned:
+            raise TargetRefusedError(
+                f"{ip} is outside this machine: if it is yours, say so with --i-own {ip} (or its name)"
+            )
+        if unit_id is not None and not is_locally_administered(unit_id):
+            raise TargetRefusedError(
+                f"unit ID {unit_id} could belong to a real endpoint: outside loopback a simulated device needs one "
+                f"whose MAC is locally administered, such as 02{unit_id[2:12]}"
+            )
+
+
+def effective_address(address: str) -> IPAddress:
+    """Return the address that is really called: an IPv4-mapped IPv6 address is its IPv4 address."""
+    ip = ip_address(address.partition("%")[0])
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        return ip.ipv4_mapped
+    return ip
+
+
+LOOPBACK_ONLY = TargetPolicy()

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The place where sessions live: one nursery for their helpers, one set of timers."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from umslab_runtime.pump import SessionPump
+from umslab_runtime.timers import Timers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from umslab_protocol.machines.session import SessionMachine
+    from umslab_runtime.clock import Clock
+    from umslab_runtime.tls import TLSStream
+
+
+class SessionHost:
+    """Makes pumps; get one from `open_session_host`."""
+
+    def __init__(self, clock: Clock, timers: Timers, nursery: trio.Nursery, write_seconds: float) -> None:
+        self.clock = clock
+        self.timers = timers
+        self._nursery = nursery
+        self._write_seconds = write_seconds
+
+    def pump(self, machine: SessionMachine, stream: TLSStream) -> SessionPump:
+        """Return the pump that will carry this machine on this stream."""
+        return SessionPump(
+            machine,
+            stream,
+            clock=self.clock,
+            timers=self.timers,
+            nursery=self._nursery,
+            write_seconds=self._write_seconds,
+        )
+
+
+@asynccontextmanager
+async def open_session_host(clock: Clock, *, write_seconds: float) -> AsyncIterator[SessionHost]:
+    """Open a host; leaving the block cancels what its sessions still had to send."""
+    async with trio.open_nursery() as nursery:
+        timers = Timers(clock)
+        nursery.start_soon(timers.run)
+        yield SessionHost(clock, timers, nursery, write_seconds)
+        nursery.cancel_scope.cancel()

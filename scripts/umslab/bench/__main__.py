@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`scripts/bench VERB`: measure, print, and exit 99 when a target was missed."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from umslab.bench import connections as connections_bench
+from umslab.bench.report import report
+
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
+
+
+@app.callback()
+def _verbs() -> None:
+    """Benchmarks of umslab; each compares within its own run."""
+
+
+@app.command()
+def connections(
+    count: Annotated[int, typer.Option("--connections", min=100, max=9000, help="Connections a turn.")] = 2000,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="Turns of each contender.")] = 3,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Memory, connects and messages of a connection, against a bare loop and `websockets` on asyncio."""
+    measures = connections_bench.run(count=count, rounds=rounds, progress=_progress)
+    raise SystemExit(report("connections", measures, as_json=as_json))
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bare loop: non-blocking SSLSockets awaited by Trio, wsproto, one task a connection, nothing else.
+
+It is what the second row of house.md section 9 measured, written for this benchmark: the least that a Trio program with
+real TLS can do.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import trio
+import wsproto
+from wsproto.events import AcceptConnection, Message, Request, TextMessage
+
+from umslab.bench.worker import resident_bytes, say
+from umslab_protocol.wire.paths import WS_CONNECT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_HANDSHAKES = 8
+
+
+async def _retry(sock: ssl.SSLSocket, call, *args):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202
+    while True:
+        try:
+            return call(*args)
+        except ssl.SSLWantReadError:
+            wait = trio.lowlevel.wait_readable
+        except ssl.SSLWantWriteError:
+            wait = trio.lowlevel.wait_writable
+        await wait(sock)
+
+
+def _server_context(folder: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.num_tickets = 0
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.load_cert_chain(folder / "server.pem")
+    context.load_verify_locations(folder / "client-ca.pem")
+    return context
+
+
+def _device_context(folder: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(folder / "root.pem")
+    return context
+
+
+async def _serve_connection(raw: socket.socket, context: ssl.SSLContext, gate: trio.CapacityLimiter) -> None:
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    raw.setblocking(False)
+    sock = context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False)
+    async with gate:
+        await _retry(sock, sock.do_handshake)
+    ws = wsproto.WSConnection(wsproto.ConnectionType.SERVER)
+    try:
+        while True:
+            ws.receive_data(await _retry(sock, sock.recv, 16384) or None)
+            for event in ws.events():
+                if isinstance(event, Request):
+                    await _retry(sock, sock.send, ws.send(AcceptConnection()))
+                elif isinstance(event, Message):
+                    await _retry(sock, sock.send, ws.send(TextMessage(data=event.data)))
+    except (OSError, wsproto.utilities.RemoteProtocolError):
+        sock.close()
+
+
+def serve(folder: Path) -> None:
+    """Be the server until standard input ends."""
+
+    async def main() -> None:
+        context = _server_context(folder)
+        gate = trio.CapacityLimiter(_HANDSHAKES)
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(4096)
+        listener.setblocking(False)
+        say(port=listener.getsockname()[1])
+        async with trio.open_nursery() as nursery:
+
+            async def accept() -> None:
+                while True:
+                    try:
+                        raw, _ = listener.accept()
+                    except BlockingIOError:
+                        await trio.lowlevel.wait_readable(listener)
+                        continue
+                    nursery.start_soon(_serve_connection, raw, context, gate)
+
+            nursery.start_soon(accept)
+            while line := await trio.to_thread.run_sync(sys.stdin.readline):
+                if json.loads(line)["do"] == "memory":
+                    say(memory=resident_bytes())
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+class _Device:
+    def __init__(self, sock: ssl.SSLSocket) -> None:
+        self.sock = sock
+        self.ws = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
+
+    async def open(self, host: str) -> None:
+        await _retry(self.sock, self.sock.send, self.ws.send(Request(host=host, target=WS_CONNECT)))
+        await self.next_event()
+
+    async def next_event(self) -> object:
+        while True:
+            for event in self.ws.events():
+                return event
+            self.ws.receive_data(await _retry(self.sock, self.sock.recv, 16384) or None)
+
+    async def live(self, go: list[trio.Event], rounds: list[int], payload: str) -> None:
+        """Echo when told, idle in between: parked on the socket, as a device is."""
+        while True:
+            await self.next_event()
+            if rounds[0] > 0:
+                rounds[0] -= 1
+                await _retry(self.sock, self.sock.send, self.ws.send(TextMessage(data=payload)))
+            else:
+                go[0].set()
+
+
+def connect(folder: Path) -> None:
+    """Be the devices until standard input ends."""
+
+    async def main() -> None:
+        context = _device_context(folder)
+        devices: list[_Device] = []
+        async with trio.open_nursery() as nursery:
+            while line := await trio.to_thread.run_sync(sys.stdin.readline):
+                order = json.loads(line)
+                if order["do"] == "connect":
+                    say(seconds=await _connect_all(order, folder, context, devices, nursery))
+                elif order["do"] == "echo":
+                    say(seconds=await _echo(order, devices))
+                else:
+                    say(memory=resident_bytes())
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+async def _connect_all(
+    order: dict[str, int], folder: Path, context: ssl.SSLContext, devices: list[_Device], nursery: trio.Nursery
+) -> float:
+    began = time.perf_counter()
+    gate = trio.CapacityLimiter(order["parallel"])
+    async with trio.open_nursery() as connecting:
+
+        async def one(index: int) -> None:
+            async with gate:
+                raw = socket.socket()
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                raw.setblocking(False)
+                raw.connect_ex(("127.0.0.1", order["port"]))
+                await trio.lowlevel.wait_writable(raw)
+                context.load_cert_chain(folder / f"device-{index}.pem")
+                sock = context.wrap_socket(
+                    raw, server_hostname="localhost", do_handshake_on_connect=False, suppress_ragged_eofs=False
+                )
+                await _retry(sock, sock.do_handshake)
+                device = _Device(sock)
+                await device.open("localhost")
+                devices.append(device)
+
+        for index in range(order["first"], order["first"] + order["count"]):
+            connecting.start_soon(one, index)
+    seconds = time.perf_counter() - began
+    for device in devices[-order["count"] :]:
+        nursery.start_soon(_idle, device)
+    return seconds
+
+
+_HOOKS: dict[_Device, tuple[list[trio.Event], list[int]]] = {}
+
+
+async def _idle(device: _Device) -> None:
+    done, rounds = [trio.Event()], [0]
+    _HOOKS[device] = (done, rounds)
+    await device.live(done, rounds, "x" * 300)
+
+
+async def _echo(order: dict[str, int], devices: list[_Device]) -> float:
+    await trio.lowlevel.checkpoint()
+    began = time.perf_counter()
+    waiting = []
+    for device in devices[: order["devices"]]:
+        done, rounds = _HOOKS[device]
+        done[0], rounds[0] = trio.Event(), order["rounds"] - 1
+        waiting.append(done)
+        await _retry(device.sock, device.sock.send, device.ws.send(TextMessage(data="x" * 300)))
+    for done in waiting:
+        await done[0].wait()
+    return time.perf_counter() - began

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What verbs print: tables for people, versioned JSON for machines, errors that say what to do."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import msgspec
+import trio
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from umslab import exit_codes
+from umslab.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+T = TypeVar("T")
+JSON_VERSION = 1
+
+StateOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        envvar="UMSLAB_STATE",
+        help="Folder that holds the state (default: ./.umslab).",
+        show_envvar=True,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+DEFAULT_STATE = Path(".umslab")
+
+
+class UserError(Exception):
+    """Something the user can put right; printed as one line."""
+
+    def __init__(self, message: str, exit_code: int = exit_codes.ERROR) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def run_async(main: Callable[..., Awaitable[T]], *args: Any) -> T:
+    """Run with Trio; of errors that come in groups, the first is raised alone, so that it can be told in a sentence."""
+    try:
+        return trio.run(main, *args)
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+
+
+def print_json(kind: str, value: Any) -> None:
+    """Print one versioned JSON document."""
+    document = {"version": JSON_VERSION, kind: value}
+    print(msgspec.json.format(msgspec.json.encode(document)).decode())
+
+
+def print_json_line(value: Any) -> None:
+    """Print one line of JSON and let it leave at once: for streams."""
+    print(msgspec.json.encode(value).decode(), flush=True)
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """Print a table, or the sentence for when there is nothing."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, no_wrap=heading in {"unit ID", "key", "id", "token"})
+    for row in rows:
+        table.add_row(*(cell(value) for value in row))
+    if table.row_count:
+        console().print(table)
+    else:
+        print(empty)
+
+
+def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
+    """Print names and values, one a line."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in pairs:
+        table.add_row(Text(name, style="bold"), cell(value))
+    console().print(table)
+
+
+def cell(value: object) -> Text:
+    """One value, with whatever a peer may have put into it made harmless for a terminal."""
+    if value is None or value == "":
+        return Text("-", style="dim")
+    if isinstance(value, bool):
+        return Text("yes" if value else "no")
+    return Text(printable(str(value)))
+
+
+def console() -> Console:
+    """A console that never wraps a table into unreadability where nobody watches."""
+    return Console(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=False)

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a simulated UMS server.
+
+On first use it makes its certificates (a few seconds for RSA 4096) in the state folder. Afterwards `umslab ctl` manages
+it from another terminal.
+
+Examples:
+    umslab serve
+    umslab serve --port 0 --ready-file ready.json
+    umslab serve --config lab.toml --set limits.header_seconds=5
+    umslab serve --listen 192.168.7.10 --name ums.lab.example --allow-remote
+"""
+
+from __future__ import annotations
+
+import gc
+import ipaddress
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import trio
+import typer
+
+from umslab import __version__, exit_codes, logs, plugins, settings
+from umslab.cli.output import DEFAULT_STATE, StateOption, UserError, run_async
+from umslab_certs.errors import CertificateError
+from umslab_certs.files import write_private
+from umslab_protocol.wire.codec import ENTRY_POINT_GROUP
+from umslab_runtime.clock import SystemClock
+from umslab_runtime.connections import raise_descriptor_limit
+from umslab_runtime.executor import ThreadExecutor
+from umslab_runtime.net_trio import TrioNetwork
+from umslab_runtime.network import ListenError
+from umslab_server.app import Ready, Surroundings, UmsServer
+from umslab_server.config import ServerConfig
+from umslab_server.front.est import AUTHENTICATION_GROUP
+from umslab_server.state_folder import StateFolder, StateFolderError
+from umslab_server.store import StoreError
+
+if TYPE_CHECKING:
+    import os
+
+GC_THRESHOLDS = (50_000, 50, 100)  # house.md section 9: the defaults pause for a third of a second
+
+
+def serve(
+    *,
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML configuration.")] = None,
+    state: StateOption = None,
+    listen: Annotated[
+        list[str] | None, typer.Option("--listen", metavar="ADDRESS", help="Address to listen on; may be repeated.")
+    ] = None,
+    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Web port; 0: any free one.")] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="NAME", help="Name or address for the web certificate; may be repeated."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the configuration; may be repeated."),
+    ] = None,
+    ready_file: Annotated[
+        Path | None, typer.Option("--ready-file", metavar="FILE", help="Write JSON once connections are accepted.")
+    ] = None,
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="Let addresses other than loopback be listened on.")
+    ] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON lines.")] = False,
+    log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Run a simulated UMS server."""
+    if log_level not in {"debug", "info", "warning", "error"}:
+        raise UserError("--log-level is debug, info, warning or error", exit_codes.USAGE)
+    logs.configure(as_json=log_json, level=log_level)
+    flags = _flags(listen=listen, port=port, names=name) + [settings.parse_assignment(text) for text in set_ or []]
+    loaded = settings.load(ServerConfig, file=config, environment=_environment(), flags=flags)
+    _refuse_remote(loaded, allow_remote=allow_remote)
+    folder = StateFolder((state or DEFAULT_STATE).absolute() / "server")
+    try:
+        run_async(_run, loaded, folder, ready_file)
+    except (StateFolderError, StoreError, CertificateError, ListenError) as error:
+        raise UserError(str(error)) from None
+    except OSError as error:
+        raise UserError(f"{error.filename or folder.path}: {error.strerror or error}") from None
+
+
+def _environment() -> os._Environ[str]:
+    import os  # noqa: PLC0415 - the only place where serve reads the environment
+
+    return os.environ
+
+
+def _flags(**given: Any) -> list[tuple[str, Any]]:
+    return [(key, value) for key, value in given.items() if value is not None and value != []]
+
+
+def _refuse_remote(config: ServerConfig, *, allow_remote: bool) -> None:
+    for host in config.listen:
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            raise UserError(f"listen takes literal addresses, not {host!r}", exit_codes.USAGE) from None
+        if not address.is_loopback and not allow_remote:
+            raise UserError(
+                f"{host} can be reached from other machines: give --allow-remote if that is what you want",
+                exit_codes.USAGE,
+            )
+
+
+async def _run(config: ServerConfig, folder: StateFolder, ready_file: Path | None) -> None:
+    raise_descriptor_limit()
+    world = Surroundings(
+        network=TrioNetwork(),
+        clock=SystemClock(),
+        writer=ThreadExecutor(),
+        reader=ThreadExecutor(),
+        codec=plugins.load(ENTRY_POINT_GROUP, config.sessions.codec),
+        authentication=plugins.load(AUTHENTICATION_GROUP, config.enrolment.authentication),
+    )
+    server = UmsServer(config, folder, world, version=__version__)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_stop_on_signal, server, nursery.cancel_scope)
+        ready: Ready = await nursery.start(server.run)
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        _announce(ready, folder, ready_file)
+        nursery.start_soon(_cancel_when_over, ready, nursery.cancel_scope)
+
+
+async def _cancel_when_over(ready: Ready, scope: trio.CancelScope) -> None:
+    await ready.over.wait()
+    scope.cancel()
+
+
+async def _stop_on_signal(server: UmsServer, scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            print(f"umslab: {signal.Signals(number).name}: stopping", file=sys.stderr)
+            server.stop()
+            break
+        async for _ in signals:
+            scope.cancel()  # the second signal does not wait
+            break
+
+
+def _announce(ready: Ready, folder: StateFolder, ready_file: Path | None) -> None:
+    about = {
+        "version": 1,
+        "addresses": ready.addresses,
+        "root": str(ready.root),
+        "token": ready.token,
+        "control": None if ready.control is None else str(ready.control),
+    }
+    text = msgspec.json.format(msgspec.json.encode(about)) + b"\n"
+    write_private(folder.about, text)
+    if ready_file is not None:
+        write_private(ready_file.absolute(), text)
+    print(
+        f"umslab {__version__}: a simulated UMS, not affiliated with IGEL\n"
+        f"  listening on          {', '.join(ready.addresses)}\n"
+        f"  communication token   {ready.token}\n"
+        f"  web root certificate  {ready.root}\n"
+        f"  state folder          {folder.path}",
+        file=sys.stderr,
+    )

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds one device out of its parts and runs it on the real network; the command line and the demo use it."""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from umslab import plugins
+from umslab.protocol_dump import TappedCodec
+from umslab_agent.contexts import TlsContexts
+from umslab_agent.device import Device
+from umslab_agent.onboarding import World
+from umslab_agent.persona import derive_persona
+from umslab_certs.keys import KeyType
+from umslab_protocol.machines.device_life import RELEASE_DELAY, DeviceLife, RetryPolicy, State
+from umslab_protocol.values.firmware import DEFAULT_FIRMWARE, Behaviour, FirmwareVersion, behaves
+from umslab_protocol.values.unit_id import UnitId
+from umslab_protocol.wire.codec import ENTRY_POINT_GROUP
+from umslab_runtime.clock import SystemClock
+from umslab_runtime.executor import ThreadExecutor
+from umslab_runtime.net_trio import TrioNetwork
+from umslab_runtime.network import DialError
+from umslab_runtime.policy import TargetPolicy, effective_address
+from umslab_runtime.session_host import open_session_host
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from umslab_agent.device import Change
+    from umslab_agent.folder import DeviceFolder
+    from umslab_agent.persona import Persona
+    from umslab_agent.trust import TrustMode
+    from umslab_protocol.values.host_port import HostPort
+    from umslab_runtime.http_client import Tap
+    from umslab_runtime.policy import IPAddress
+
+WRITE_SECONDS = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceOptions:
+    """What a user can say about a device."""
+
+    target: HostPort
+    trust_mode: TrustMode
+    auth_key: str | None = None
+    firmware: FirmwareVersion | None = None
+    """None: what the folder says, for a new one the default."""
+    unit_id: UnitId | None = None
+    structure_tag: str = ""
+    key_type: KeyType = KeyType.P256
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    owned_hosts: Sequence[str] = ()
+    session_codec: str = "json"
+    tap: Tap | None = None
+
+
+def load_persona(folder: DeviceFolder, options: DeviceOptions) -> Persona:
+    """Return who the device is, made up and kept on first use; what the user says anew is kept too.
+
+    Raises `DeviceFolderError` for a damaged folder, and `ValueError` when the user wants another unit ID than the
+    folder has.
+    """
+    known = folder.load_persona()
+    if known is not None and options.unit_id not in {None, known.unit_id}:
+        raise ValueError(f"{folder.path} belongs to the device {known.unit_id}: choose another folder with --state")
+    kept_firmware = DEFAULT_FIRMWARE if known is None else FirmwareVersion.parse(known.firmware)
+    persona = derive_persona(
+        random.SystemRandom().getrandbits(48) if known is None else known.seed,
+        0,
+        firmware=options.firmware or kept_firmware,
+        unit_id=options.unit_id if known is None else UnitId(known.unit_id),
+        structure_tag=options.structure_tag or ("" if known is None else known.structure_tag),
+    )
+    folder.save_persona(persona)
+    return persona
+
+
+async def run_device(
+    options: DeviceOptions, folder: DeviceFolder, persona: Persona, on_change: Callable[[Change], None]
+) -> State:
+    """Run the device to its end; returns `failed` or `released`. Cancel it to stop it."""
+    policy = TargetPolicy(await _owned_addresses(options.owned_hosts))
+    chance = random.Random(f"umslab device {persona.seed}")  # noqa: S311 - repeatable, not secret
+    clock = SystemClock()
+    codec = plugins.load(ENTRY_POINT_GROUP, options.session_codec)
+    async with open_session_host(clock, write_seconds=WRITE_SECONDS) as host:
+        world = World(
+            network=TrioNetwork(policy),
+            clock=clock,
+            executor=ThreadExecutor(),
+            contexts=TlsContexts(),
+            codec=codec if options.tap is None else TappedCodec(codec, options.tap),
+            host=host,
+            entropy=os.urandom,
+            tap=options.tap,
+        )
+        device = Device(
+            persona,
+            folder,
+            options.target,
+            world,
+            life=DeviceLife(
+                options.policy,
+                release_delay=release_delay(FirmwareVersion.parse(persona.firmware)),
+                chance=chance.random,
+            ),
+            trust_mode=options.trust_mode,
+            auth_key=options.auth_key,
+            key_type=options.key_type,
+            on_change=on_change,
+        )
+        return await device.run()
+    raise AssertionError("a session host is not left early")
+
+
+def release_delay(firmware: FirmwareVersion) -> float | None:
+    """How long "unknown device" must last until this firmware drops its registration (L5); None: not at all."""
+    return RELEASE_DELAY if behaves(firmware, Behaviour.RELEASE_RULE) else None
+
+
+async def _owned_addresses(hosts: Sequence[str]) -> frozenset[IPAddress]:
+    """The addresses behind the names the user owns, looked up once: later changes in DNS add none."""
+    addresses: set[IPAddress] = set()
+    for host in hosts:
+        try:
+            addresses |= {effective_address(address) for address in await TrioNetwork().resolve(host)}
+        except DialError as error:
+            raise ValueError(f"--i-own {host}: {error.detail}") from None
+    return frozenset(addresses)

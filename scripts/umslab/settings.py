@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where settings come from: a TOML file, the environment, the command line; the later wins, nothing unknown passes.
+
+Environment: `UMSLAB_SERVE_` and the key in capitals, parts joined by `__`: `UMSLAB_SERVE_LIMITS__HEADER_SECONDS=5`.
+Command line: named flags, and `--set limits.header_seconds=5` for every key. Values there are TOML (`5`, `true`,
+`["a", "b"]`); what is not TOML is taken as text.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+MAX_BYTES = 1024 * 1024
+ENV_PREFIX = "UMSLAB_SERVE_"
+
+T = TypeVar("T")
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message names the file and line, the variable or the flag."""
+
+
+def load(kind: type[T], *, file: Path | None, environment: Mapping[str, str], flags: Iterable[tuple[str, Any]]) -> T:
+    """Build a configuration of this type. `flags` are (dotted key, value) pairs. Raises `SettingsError`."""
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    if file is not None:
+        text = _read(file)
+        values = _parse(text, file)
+        origins |= {key: f"{file}, line {line}" for key, line in _lines_of_keys(text).items()}
+    for name, text in sorted(environment.items()):
+        if name.startswith(ENV_PREFIX):
+            key = name.removeprefix(ENV_PREFIX).lower().replace("__", ".")
+            _put(values, key, _value(text), name)
+            origins[key] = f"the environment variable {name}"
+    for key, value in flags:
+        _put(values, key, value, "--set")
+        origins[key] = f"the command line ({key})"
+    return _convert(values, kind, origins)
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Read `KEY=VALUE` of `--set`. Raises `SettingsError`."""
+    key, equals, value = text.partition("=")
+    if not equals or not re.fullmatch(r"[a-z_]+(\.[a-z_]+)*", key.strip()):
+        raise SettingsError(f"--set takes KEY=VALUE, such as limits.header_seconds=5, not {text[:60]!r}")
+    return key.strip(), _value(value.strip())
+
+
+def _read(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise SettingsError(f"{file} is larger than {MAX_BYTES // 1024} KiB")
+        return data.decode("utf-8")
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file} is not UTF-8 text") from None
+
+
+def _parse(text: str, file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{file} is not TOML: {error}") from None
+    except RecursionError:
+        raise SettingsError(f"{file} is not TOML: it is nested too deeply") from None
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, KeyError, RecursionError):
+        return text
+
+
+def _put(values: dict[str, Any], key: str, value: Any, origin: str) -> None:
+    *rooms, last = key.split(".")
+    for room in rooms:
+        values = values.setdefault(room, {})
+        if not isinstance(values, dict):
+            raise SettingsError(f"{origin}: {key}: {room} is a value, not a table")
+    values[last] = value
+
+
+def _convert(values: dict[str, Any], kind: type[T], origins: dict[str, str]) -> T:
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).partition(" - at `$")
+        path = re.sub(r"\[[^\]]*\]", "", where.rstrip("`")).strip(".")
+        if unknown := re.search(r"unknown field `([^`]*)`", message):
+            path = f"{path}.{unknown.group(1)}".strip(".")
+            message = f"unknown key {path}"
+        elif path:
+            message = f"{path}: {message}"
+        raise SettingsError(f"{_origin(path, origins)}: {message}") from None
+
+
+def _origin(path: str, origins: dict[str, str]) -> str:
+    """The nearest place we know for a key: itself, something inside it, or the table around it."""
+    inside = [origin for key, origin in origins.items() if key == path or key.startswith(f"{path}.")]
+    if inside:
+        return inside[0]
+    while "." in path:
+        path = path.rpartition(".")[0]
+        if path in origins:
+            return origins[path]
+    return "the configuration"
+
+
+def _lines_of_keys(text: str) -> dict[str, int]:
+    """Line numbers of `[table]` headings and of `key =` lines; enough for plain files, and only used for messages."""
+    lines: dict[str, int] = {}
+    table = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if heading := re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line):
+            table = re.sub(r"[\s\"']", "", heading.group(1))
+            lines.setdefault(table, number)
+        elif key := re.match(r"\s*([A-Za-z0-9_.\"' -]+?)\s*=", line):
+            name = re.sub(r"[\s\"']", "", key.group(1))
+            lines.setdefault(f"{table}.{name}".strip("."), number)
+    return lines

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a server can be told: every key with its default, unit and bounds. `docs/server.md` prints this file's table."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from umslab_certs.keys import KeyType
+from umslab_protocol.values.host_port import DEFAULT_WEB_PORT
+from umslab_protocol.wire.messages import DEFAULT_PING_SECONDS
+from umslab_protocol.wire.transfer import Wrapping
+from umslab_runtime.limits import Limits
+from umslab_server.enrolment import KnownDevice
+from umslab_server.throttle import ThrottleRules
+
+Days = Annotated[int, Meta(ge=1, le=36_525)]
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+MessageBytes = Annotated[int, Meta(ge=1_024, le=16 * 1024 * 1024)]
+Text = Annotated[str, Meta(min_length=1, max_length=255)]
+
+
+class CertificatesConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Used when a state folder is new; lifetimes also at every issue."""
+
+    root_key: KeyType = KeyType.RSA4096
+    """Key of the web root (C1, C3)."""
+    web_key: KeyType = KeyType.RSA4096
+    """Key of the web certificate (C2, C3)."""
+    client_ca_key: KeyType = KeyType.P256
+    """Key of the EST client CA; the vendor's is unknown (NP11)."""
+    device_days: Days = 365
+    """Lifetime of device certificates (X8)."""
+
+
+class EnrolmentConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How devices come on board."""
+
+    known_device: KnownDevice = KnownDevice.ACCEPT
+    """A known, active device that enrols again with a valid key: accept, replace or refuse."""
+    accept_expired: bool = False
+    """Let expired but otherwise valid device certificates in, to renew them (X9)."""
+    body: Wrapping = Wrapping.ONE_LINE
+    """How EST answers are written: one-line, wrapped or pem (X4)."""
+    alias: bool = True
+    """Offer EST at /.well-known/est too."""
+    authentication: Text = "basic"
+    """Where the key is carried; `basic`, or the name of a plug-in."""
+
+
+class SessionsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Management sessions on ws-connect."""
+
+    codec: Text = "json"
+    """The message format: `json` (simulated), or the name of a plug-in."""
+    hello_seconds: Seconds = 10.0
+    """From the opening to hello."""
+    ping_seconds: Seconds = DEFAULT_PING_SECONDS
+    """Silence before a ping."""
+    pong_seconds: Seconds = 30.0
+    """From the ping to a sign of life."""
+    message_bytes: MessageBytes = 256 * 1024
+    """One message; a longer one closes the session with 1009."""
+
+
+class RegistryConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The registry of devices."""
+
+    recycle_bin: bool = True
+    """Deleting moves a device into the recycle bin first (RB1)."""
+    events: Annotated[int, Meta(ge=1_000, le=1_000_000_000)] = 1_000_000
+    """Rows of the event feed that are kept; the oldest go first."""
+
+
+class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole configuration of `umslab serve`."""
+
+    listen: list[Text] = field(default_factory=lambda: ["127.0.0.1"])
+    """Literal addresses to listen on, IPv4 or IPv6."""
+    port: Port = DEFAULT_WEB_PORT
+    """The web port (P1); 0 takes any free one."""
+    names: list[Text] = field(default_factory=list)
+    """Further names and addresses for the web certificate (C6)."""
+    tls_min: Literal["1.2", "1.3"] = "1.3"
+    """1.2 lets other clients in over TLS 1.2; device paths stay 1.3 (T2)."""
+    tickets: Annotated[int, Meta(ge=0, le=8)] = 0
+    """TLS session tickets a handshake; 0 offers no resumption."""
+    drain_seconds: Seconds = 10.0
+    """From SIGTERM to the end, whatever is still open."""
+    limits: Limits = field(default_factory=Limits)
+    throttle: ThrottleRules = field(default_factory=ThrottleRules)
+    certificates: CertificatesConfig = field(default_factory=CertificatesConfig)
+    enrolment: EnrolmentConfig = field(default_factory=EnrolmentConfig)
+    sessions: SessionsConfig = field(default_factory=SessionsConfig)
+    registry: RegistryConfig = field(default_factory=RegistryConfig)

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the registry does with management sessions: lets devices in, keeps what they say, notes when they leave.
+
+"Unknown device" (410) is told apart from every other refusal (403) and from "busy" (503), because a device reacts to it
+differently (facts L5, L7). A deleted device is let in once more, only to be told that it was deleted (L4).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+from sqlalchemy import select
+
+from umslab_certs.chain import parse_certificate
+from umslab_certs.csr import device_unit_id
+from umslab_certs.errors import CertificateError, Fault
+from umslab_protocol.errors import InvalidValueError
+from umslab_protocol.values.unit_id import parse_mac
+from umslab_protocol.wire.close_codes import CloseCode, Refusal
+from umslab_protocol.wire.messages import Ack, DeviceInfo, Error, Hello, Message, UpdateDeviceInfo
+from umslab_server import keys, registry
+from umslab_server.enrolment import check_presented_time
+from umslab_server.schema import certificate, tombstone
+from umslab_server.sessions import Admitted, LiveSession, NotAdmitted
+from umslab_server.store import StoreError
+
+if TYPE_CHECKING:
+    from sqlalchemy import RowMapping
+
+    from umslab_protocol.machines.websocket import Closed
+    from umslab_protocol.values.unit_id import UnitId
+    from umslab_runtime.clock import Clock
+    from umslab_runtime.http import Peer
+    from umslab_server.presence import Presence
+    from umslab_server.store import Store, Writer
+
+NO_CERTIFICATE = NotAdmitted(
+    403, Refusal.NO_CERTIFICATE, "ws-connect needs the client certificate that enrolment issued"
+)
+BUSY = NotAdmitted(503, Refusal.BUSY, "the registry is busy", retry_after=5.0)
+
+
+class DeviceSessions:
+    """The session service on the registry; see `sessions.SessionService`."""
+
+    def __init__(self, store: Store, presence: Presence, *, clock: Clock, accept_expired: bool) -> None:
+        self._store = store
+        self._presence = presence
+        self._clock = clock
+        self._accept_expired = accept_expired
+        self._stopping = False
+
+    def stop(self) -> None:
+        """From now on everybody is told that the server is busy."""
+        self._stopping = True
+
+    async def admit(self, peer: Peer) -> Admitted | NotAdmitted:
+        """Decide by the client certificate; marks its first use."""
+        if self._stopping:
+            return BUSY
+        if peer.certificate is None:
+            return NO_CERTIFICATE
+        presented = peer.certificate
+        try:
+            parsed = parse_certificate(presented)
+            unit_id = device_unit_id(parsed)
+            check_presented_time(parsed, self._clock.utc(), accept_expired=self._accept_expired)
+        except CertificateError as error:
+            late = error.fault in {Fault.EXPIRED, Fault.NOT_YET_VALID}
+            return NotAdmitted(403, Refusal.EXPIRED if late else Refusal.REFUSED, str(error))
+        digest = hashlib.sha256(presented).hexdigest()
+        address = peer.address.host
+        try:
+            return await self._store.change(lambda writer: _admit(writer, unit_id, digest, address))
+        except StoreError:
+            return BUSY
+
+    async def received(self, session: LiveSession, message: Message) -> None:
+        """Handle one message of a device."""
+        match message:
+            case Hello():
+                await self._greeted(session, message)
+            case UpdateDeviceInfo():
+                await self._update_info(session, message)
+            case Ack() if message.re == session.deregister_id:
+                await self._deregistered(session)
+            case _:
+                pass  # an acknowledgement or an error we did not ask for says nothing we could act on
+
+    def left(self, session: LiveSession, closed: Closed) -> None:
+        """Note that a session is over."""
+        offline = self._presence.leave(session)
+        if not (offline and session.admitted.known):
+            return
+        unit_id, code, reason = session.unit_id, int(closed.code), closed.reason
+
+        def work(writer: Writer) -> None:
+            if registry.get(writer.connection, unit_id) is None:
+                return
+            registry.update(writer, unit_id, last_contact=writer.stamp)
+            actor = "device" if closed.by_peer else "server"
+            writer.event("device-disconnected", actor=actor, unit_id=unit_id, cause=reason, code=code)
+
+        with suppress(StoreError):  # a full store loses a date, nothing that was promised
+            self._store.post(work)
+
+    async def _greeted(self, session: LiveSession, hello: Hello) -> None:
+        if not session.admitted.known:
+            self._presence.tell_deleted(session)
+            return
+        if hello.unitID != session.unit_id:
+            session.close(CloseCode.REFUSED, "hello names another unit ID than the certificate")
+            return
+        self._presence.join(session)
+
+    async def _update_info(self, session: LiveSession, message: UpdateDeviceInfo) -> None:
+        if not session.admitted.known:
+            return
+        info = message.info
+        if info.unitID != session.unit_id:
+            session.send(Error(code="wrong-unit-id", message="the information names another device", re=message.id))
+            return
+        text = msgspec.json.encode(info).decode()
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        if digest != session.admitted.info_digest:
+            try:
+                await self._store.change(lambda writer: _keep_info(writer, session.unit_id, info, text))
+            except StoreError as error:
+                session.send(Error(code="busy", message=str(error), re=message.id))
+                return
+        session.send(Ack(re=message.id))
+
+    async def _deregistered(self, session: LiveSession) -> None:
+        unit_id = session.unit_id
+
+        def work(writer: Writer) -> None:
+            if registry.unbury(writer, unit_id):
+                writer.event("device-deregistered", actor="device", unit_id=unit_id)
+
+        await self._store.change(work)
+        session.close(CloseCode.DEREGISTERED, "this device was deleted from the UMS")
+
+
+def _admit(writer: Writer, unit_id: UnitId, digest: str, address: str) -> Admitted | NotAdmitted:
+    device = registry.get(writer.connection, unit_id)
+    if device is None:
+        buried = writer.connection.execute(select(tombstone).where(tombstone.c.unit_id == unit_id)).first()
+        if buried is not None:
+            return Admitted(unit_id, known=False)
+        writer.event("connect-refused", actor=address, unit_id=unit_id, cause="unknown-device")
+        return NotAdmitted(410, Refusal.UNKNOWN_DEVICE, f"no device with unit ID {unit_id} is registered here")
+    row = writer.connection.execute(select(certificate).where(certificate.c.sha256 == digest)).mappings().first()
+    if refused := _why_refused(row):
+        writer.event("connect-refused", actor=address, unit_id=unit_id, cause=refused.message)
+        return refused
+    if row is not None and row["first_used_at"] is None:
+        _first_use(writer, row)
+    registry.update(writer, unit_id, last_contact=writer.stamp, last_ip=address)
+    writer.event("device-connected", actor="device", unit_id=unit_id, address=address)
+    return Admitted(unit_id, info_digest=hashlib.sha256(device["info"].encode()).hexdigest())
+
+
+def _why_refused(row: RowMapping | None) -> NotAdmitted | None:
+    if row is None:
+        return NotAdmitted(403, Refusal.REFUSED, "the device is known, but this certificate is not one of its own")
+    state = registry.certificate_state(row)
+    if state == "revoked":
+        return NotAdmitted(403, Refusal.REVOKED, f"this certificate is revoked: {row['revoked_why']}")
+    if state == "superseded":
+        return NotAdmitted(403, Refusal.REFUSED, "a newer certificate of this device is in use")
+    return None
+
+
+def _first_use(writer: Writer, row: RowMapping) -> None:
+    """Mark the first use of a certificate: older ones are superseded, its one-time key is spent (K5)."""
+    unit_id, digest = row["unit_id"], row["sha256"]
+    writer.connection.execute(
+        certificate.update().where(certificate.c.sha256 == digest).values(first_used_at=writer.stamp)
+    )
+    writer.connection.execute(
+        certificate.update()
+        .where(
+            certificate.c.unit_id == unit_id,
+            certificate.c.sha256 != digest,
+            certificate.c.issued_at <= row["issued_at"],
+            certificate.c.superseded_at.is_(None),
+        )
+        .values(superseded_at=writer.stamp)
+    )
+    if row["key_id"] is not None:
+        keys.spend(writer, row["key_id"])
+    writer.event("certificate-first-used", actor="device", unit_id=unit_id, serial=row["serial"])
+
+
+def _keep_info(writer: Writer, unit_id: UnitId, info: DeviceInfo, text: str) -> None:
+    values: dict[str, str | None] = {"info": text, "firmware": info.firmwareVersion}
+    with suppress(InvalidValueError):
+        values["mac"] = parse_mac(info.mac)
+    if info.umsStructuralTag:
+        values["structure_tag"] = info.umsStructuralTag
+    if info.serialNumber:
+        values["serial_number"] = info.serialNumber
+    registry.update(writer, unit_id, **values)
+    writer.event("device-info", actor="device", unit_id=unit_id)

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Enrolment: from a certificate request to a certificate, once and durably.
+
+Rules (the table of `docs/certificates.md`):
+
+- Identity comes from the CSR alone: one CN that is a unit ID. The Basic user name is ignored (X6, X14).
+- A device in the recycle bin is refused (RB4); a pre-imported one is welcome (K8).
+- The same request under the same key gets the certificate that was already issued, so that a device whose answer was
+  lost can ask again; any other request gets a new serial. The same holds for renewals under the same certificate.
+- A certificate is superseded when a newer one of its device is first used, never at issue (see device_sessions.py).
+- A renewal needs the certificate being renewed in the TLS handshake, and the same identity (RFC 7030 section 4.2.2).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from msgspec import Struct
+from sqlalchemy import and_, select
+
+from umslab_certs.chain import check_time, parse_certificate
+from umslab_certs.csr import EnrolmentRequest, check_renewal, peek_unit_id, read_request
+from umslab_certs.errors import CertificateError, Fault
+from umslab_server import keys, registry
+from umslab_server.schema import certificate
+from umslab_server.store import timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime, timedelta
+
+    from cryptography.x509 import Certificate
+    from sqlalchemy import ColumnElement, RowMapping
+
+    from umslab_certs.authority import Authority
+    from umslab_protocol.values.unit_id import UnitId
+    from umslab_runtime.clock import Clock
+    from umslab_server.presence import Presence
+    from umslab_server.store import Store, Writer
+    from umslab_server.throttle import Throttle
+
+
+class KnownDevice(StrEnum):
+    """What happens to a known, active device that enrols again with a valid key."""
+
+    ACCEPT = "accept"
+    """It gets another certificate; the older one goes when the new one is used."""
+    REPLACE = "replace"
+    """It gets another certificate, and the older ones are revoked at once."""
+    REFUSE = "refuse"
+
+
+class Issued(Struct, frozen=True):
+    """The answer is this certificate."""
+
+    certificate: bytes
+
+
+class EnrolmentRefused(Struct, frozen=True, kw_only=True):
+    """The answer is this HTTP status and this sentence."""
+
+    status: int
+    message: str
+    retry_after: float | None = None
+
+
+WRONG_KEY = EnrolmentRefused(status=401, message="this first-authentication key does not let this device enrol")
+IN_BIN = EnrolmentRefused(
+    status=403,
+    message="a device with this unit ID is in the recycle bin: restore it or delete it for good, then enrol again",
+)
+
+
+class Enrolment:
+    """Decides about certificate requests."""
+
+    def __init__(
+        self,
+        store: Store,
+        presence: Presence,
+        throttle: Throttle,
+        *,
+        authority: Callable[[], Authority],
+        clock: Clock,
+        lifetime: timedelta,
+        known_device: KnownDevice,
+        accept_expired: bool,
+    ) -> None:
+        self._store = store
+        self._presence = presence
+        self._throttle = throttle
+        self._authority = authority
+        self._clock = clock
+        self._lifetime = lifetime
+        self._known_device = known_device
+        self._accept_expired = accept_expired
+
+    async def enrol(self, der: bytes, secret: str, source: str) -> Issued | EnrolmentRefused:
+        """Answer `simpleenroll`: `secret` is the key that was presented, `source` the address it came from."""
+        try:
+            unit_id = peek_unit_id(der)
+            wait = self._throttle.wait_before_trying(source, unit_id, self._clock.monotonic())
+            if wait > 0:
+                return _slow_down(wait)
+            request = read_request(der)
+        except CertificateError as error:
+            return EnrolmentRefused(status=400, message=str(error))
+        # A source that guesses a lot no longer fills the event feed with its guesses.
+        noisy = self._throttle.is_slowed(source, self._clock.monotonic())
+        answer, replaced = await self._store.change(
+            lambda writer: self._enrol(writer, request, secret, source, quiet=noisy)
+        )
+        if answer is WRONG_KEY:
+            wait = self._throttle.wrong(source, unit_id, self._clock.monotonic())
+            return _slow_down(wait) if wait > 0 else answer
+        self._throttle.right(source, unit_id)
+        if replaced:
+            self._presence.refuse(unit_id, "this device enrolled again")
+        return answer
+
+    def _enrol(
+        self, writer: Writer, request: EnrolmentRequest, secret: str, source: str, *, quiet: bool
+    ) -> tuple[Issued | EnrolmentRefused, bool]:
+        unit_id = request.unit_id
+        key_id = keys.find_usable(writer.connection, secret, unit_id, request.public_key_digest)
+        if key_id is None:
+            if not quiet:
+                writer.event("enrolment-refused", actor=source, unit_id=unit_id, cause="wrong-key")
+            return WRONG_KEY, False
+        device = registry.get(writer.connection, unit_id)
+        if device is not None and device["binned_at"] is not None:
+            writer.event("enrolment-refused", actor=source, unit_id=unit_id, cause="in-bin")
+            return IN_BIN, False
+        if earlier := _issued_before(writer, request, certificate.c.key_id == key_id):
+            return Issued(earlier), False
+        active = device is not None and _has_active(writer, unit_id)
+        if active and self._known_device is KnownDevice.REFUSE:
+            writer.event("enrolment-refused", actor=source, unit_id=unit_id, cause="known-device")
+            return EnrolmentRefused(status=403, message="this device is registered already"), False
+        replace = active and self._known_device is KnownDevice.REPLACE
+        if replace:
+            registry.revoke_all(writer, unit_id, "replaced by a new enrolment")
+        _register(writer, unit_id, device)
+        keys.count_use(writer, key_id, unit_id, request.public_key_digest)
+        issued = self._issue(writer, request, key_id=key_id, renews=None)
+        writer.event("device-enrolled", actor=source, unit_id=unit_id, key=key_id)
+        return issued, replace
+
+    async def renew(self, der: bytes, presented: bytes, source: str) -> Issued | EnrolmentRefused:
+        """Answer `simplereenroll`: `presented` is the DER of the client certificate of the TLS handshake."""
+        try:
+            current = parse_certificate(presented)
+            check_presented_time(current, self._clock.utc(), accept_expired=self._accept_expired)
+            request = read_request(der)
+            check_renewal(request, current)
+        except CertificateError as error:
+            return EnrolmentRefused(status=400, message=str(error))
+        digest = hashlib.sha256(presented).hexdigest()
+        return await self._store.change(lambda writer: self._renew(writer, request, digest, source))
+
+    def _renew(self, writer: Writer, request: EnrolmentRequest, digest: str, source: str) -> Issued | EnrolmentRefused:
+        unit_id = request.unit_id
+        row = writer.connection.execute(select(certificate).where(certificate.c.sha256 == digest)).mappings().first()
+        refused = _why_not_renewable(row)
+        device = registry.get(writer.connection, unit_id)
+        if refused is None and device is not None and device["binned_at"] is not None:
+            refused = IN_BIN
+        if refused is not None:
+            writer.event("renewal-refused", actor=source, unit_id=unit_id, cause=refused.message)
+            return refused
+        if earlier := _issued_before(writer, request, certificate.c.renews == digest):
+            return Issued(earlier)
+        issued = self._issue(writer, request, key_id=None, renews=digest)
+        writer.event("certificate-renewed", actor=source, unit_id=unit_id)
+        return issued
+
+    def _issue(self, writer: Writer, request: EnrolmentRequest, *, key_id: int | None, renews: str | None) -> Issued:
+        made = self._authority().issue_device(request, now=writer.now, lifetime=self._lifetime)
+        der = made.public_bytes(Encoding.DER)
+        writer.connection.execute(
+            certificate.insert().values(
+                sha256=hashlib.sha256(der).hexdigest(),
+                unit_id=request.unit_id,
+                serial=f"{made.serial_number:032X}",
+                public_key=request.public_key_digest,
+                request=_request_digest(request),
+                key_id=key_id,
+                renews=renews,
+                der=der,
+                not_after=timestamp(made.not_valid_after_utc),
+                issued_at=writer.stamp,
+            )
+        )
+        return Issued(der)
+
+
+def check_presented_time(presented: Certificate, now: datetime, *, accept_expired: bool) -> None:
+    """Judge the dates of a device's certificate; with the switch of fact X9 an expired one passes.
+
+    The TLS handshake has judged them already, unless the switch is on or time is virtual. Raises `CertificateError`.
+    """
+    try:
+        check_time(presented, now)
+    except CertificateError as error:
+        if not (accept_expired and error.fault is Fault.EXPIRED):
+            raise
+
+
+def _slow_down(wait: float) -> EnrolmentRefused:
+    return EnrolmentRefused(status=429, message="too many wrong first-authentication keys", retry_after=wait)
+
+
+def _request_digest(request: EnrolmentRequest) -> str:
+    return hashlib.sha256(request.der).hexdigest()
+
+
+def _valid() -> ColumnElement[bool]:
+    return and_(certificate.c.revoked_at.is_(None), certificate.c.superseded_at.is_(None))
+
+
+def _issued_before(writer: Writer, request: EnrolmentRequest, under: ColumnElement[bool]) -> bytes | None:
+    query = select(certificate.c.der).where(
+        certificate.c.request == _request_digest(request),
+        certificate.c.unit_id == request.unit_id,
+        certificate.c.not_after > writer.stamp,
+        under,
+        _valid(),
+    )
+    found: bytes | None = writer.connection.execute(query).scalar()
+    return found
+
+
+def _has_active(writer: Writer, unit_id: UnitId) -> bool:
+    query = select(certificate.c.sha256).where(
+        certificate.c.unit_id == unit_id, certificate.c.first_used_at.is_not(None), _valid()
+    )
+    return writer.connection.execute(query).first() is not None
+
+
+def _register(writer: Writer, unit_id: UnitId, device: RowMapping | None) -> None:
+    registry.unbury(writer, unit_id)
+    if device is None:
+        registry.insert(writer, unit_id, registered_at=writer.stamp)
+        writer.event("device-registered", actor="enrolment", unit_id=unit_id)
+    elif device["registered_at"] is None:
+        registry.update(writer, unit_id, registered_at=writer.stamp)
+        writer.event("device-registered", actor="enrolment", unit_id=unit_id, cause="imported before")
+
+
+def _why_not_renewable(row: RowMapping | None) -> EnrolmentRefused | None:
+    if row is None:
+        return EnrolmentRefused(status=403, message="this certificate is not in the registry")
+    state = registry.certificate_state(row)
+    if state in {"revoked", "superseded"}:
+        return EnrolmentRefused(status=403, message=f"this certificate is {state}")
+    return None

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store: SQLite in WAL mode, durable before acknowledged, one writer that commits many waiting changes at once.
+
+A *change* is a function that gets a `Writer`, works on the database and writes at least one row into `event`; it runs
+inside one transaction and either happens whole or not at all. Changes that wait together share a commit: each has a
+savepoint of its own, so one that fails takes nothing else with it. `change` returns only after the commit is on disk
+(`synchronous=FULL`).
+
+Why driver autocommit and our own `BEGIN IMMEDIATE`: with SQLAlchemy's default pysqlite mode, savepoints under an outer
+rollback left rows committed (measured). Why an injected executor: see umslab_runtime.executor.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+import structlog
+from sqlalchemy import create_engine, event, func, select, text
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from sqlalchemy.pool import StaticPool
+
+from umslab_runtime.mailbox import Mailbox, Reply
+from umslab_runtime.pulse import Pulse
+from umslab_server import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from sqlalchemy import Connection, Engine
+
+    from umslab_runtime.clock import Clock
+    from umslab_runtime.executor import Executor
+
+T = TypeVar("T")
+
+MAX_BATCH = 128
+MAX_WAITING = 20_000
+BUSY_MILLISECONDS = 5_000
+PRUNE_EVERY = 1_000
+"""Events between two looks at how many there are."""
+
+log = structlog.get_logger(__name__)
+
+
+class StoreError(Exception):
+    """The registry cannot be opened, read or written; nothing of the failed change happened."""
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a moment in UTC as it is stored: `2026-11-21T20:40:00.123Z`."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the event feed; `data` never holds a secret."""
+
+    id: int
+    at: str
+    kind: str
+    unit_id: str | None
+    actor: str
+    cause: str
+    data: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Writer:
+    """What a change works with."""
+
+    connection: Connection
+    now: datetime
+    events_written: int = 0
+
+    @property
+    def stamp(self) -> str:
+        """Now, as it is stored."""
+        return timestamp(self.now)
+
+    def event(self, kind: str, *, actor: str, unit_id: str | None = None, cause: str = "", **data: Any) -> None:
+        """Add a row to the event feed, in this transaction."""
+        self.connection.execute(
+            schema.event.insert().values(
+                at=self.stamp, kind=kind, unit_id=unit_id, actor=actor, cause=cause, data=json.dumps(data)
+            )
+        )
+        self.events_written += 1
+
+
+@dataclass(slots=True)
+class _Change(Generic[T]):
+    work: Callable[[Writer], T]
+    reply: Reply[T]
+
+
+@dataclass(slots=True)
+class _Outcome:
+    value: Any = None
+    error: BaseException | None = field(default=None)
+
+
+class Store:
+    """See the module's docstring. `open` it, keep `run` running, `close` it."""
+
+    def __init__(self, path: Path, *, clock: Clock, writer: Executor, reader: Executor, keep_events: int) -> None:
+        self._path = path
+        self._keep_events = keep_events
+        self._clock = clock
+        self._writer = writer
+        self._reader = reader
+        self._waiting: Mailbox[_Change[Any]] = Mailbox(MAX_WAITING)
+        self.feed = Pulse()
+
+    def open(self) -> None:
+        """Open or create the file, check and migrate it. Raises `StoreError` saying what is wrong with which file."""
+        try:
+            self._path.touch(mode=0o600)
+            self._write_connection = _engine(self._path).connect()
+            self._read_connection = _engine(self._path).connect()
+            with _transaction(self._write_connection):
+                schema.prepare(self._write_connection)
+            last = self._write_connection.execute(select(func.max(schema.event.c.id))).scalar()
+        except schema.SchemaError as error:
+            raise StoreError(f"{self._path}: {error}") from None
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            raise StoreError(f"{self._path} cannot be opened as a registry: {_plain(error)}") from error
+        self.feed.advance(last or 0)
+
+    def close(self) -> None:
+        """Close the file; call it when `run` has ended."""
+        for connection in (self._read_connection, self._write_connection):
+            connection.close()
+            connection.engine.dispose()
+
+    async def change(self, work: Callable[[Writer], T]) -> T:
+        """Do a change; returns what it returns once it is on disk, raises what it raises.
+
+        Raises `StoreError` when the disk refuses, or when too many changes wait already.
+        """
+        reply: Reply[T] = Reply()
+        self._put(_Change(work, reply))
+        return await reply.get()
+
+    def post(self, work: Callable[[Writer], object]) -> None:
+        """Do a change soon, for what nobody needs to be told of; a failure is logged."""
+        self._put(_Change(work, Reply()))
+
+    def _put(self, change: _Change[Any]) -> None:
+        if not self._waiting.put(change):
+            raise StoreError("the registry has too many changes waiting")
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        """Run a query on the reading connection: it sees everything acknowledged before."""
+        connection = self._read_connection
+
+        def run() -> T:
+            return query(connection)
+
+        try:
+            return await self._reader.run(run)
+        except DatabaseError as error:
+            raise StoreError(f"the registry cannot be read: {_plain(error)}") from error
+
+    async def check(self) -> None:
+        """Write nothing, durably: raises `StoreError` when the registry cannot be written."""
+        await self.change(lambda writer: writer.connection.execute(text("SELECT 1")).scalar())
+
+    async def events(self, after: int, limit: int = 500, unit_id: str | None = None) -> list[Event]:
+        """Return events with a number greater than `after`, oldest first."""
+        query = select(schema.event).where(schema.event.c.id > after).order_by(schema.event.c.id).limit(limit)
+        if unit_id is not None:
+            query = query.where(schema.event.c.unit_id == unit_id)
+        rows = await self.read(lambda connection: connection.execute(query).mappings().all())
+        return [Event(**{**row, "data": json.loads(row["data"])}) for row in rows]
+
+    async def run(self) -> None:
+        """Commit changes, for ever; a cancellation lets the batch under way finish."""
+        while True:
+            batch = await self._waiting.take(MAX_BATCH)
+            await self._commit(batch)
+
+    async def drain(self) -> None:
+        """Commit what still waits; for the end, after `run` was cancelled."""
+        while batch := self._waiting.take_nowait(MAX_BATCH):
+            await self._commit(batch)
+
+    async def _commit(self, batch: list[_Change[Any]]) -> None:
+        outcomes, last_event = await self._writer.run(lambda: self._commit_batch(batch))
+        for change, outcome in zip(batch, outcomes, strict=True):
+            if outcome.error is not None:
+                change.reply.fail(outcome.error)
+            else:
+                change.reply.put(outcome.value)
+        self.feed.advance(last_event)
+
+    def _commit_batch(self, batch: list[_Change[Any]]) -> tuple[list[_Outcome], int]:
+        connection = self._write_connection
+        writer = Writer(connection, self._clock.utc())
+        try:
+            with _transaction(connection):
+                outcomes = [_attempt(change.work, writer) for change in batch]
+                last = self._close_batch(writer)
+        except (DatabaseError, sqlite3.Error) as error:
+            log.exception("the registry could not be written", problem=_plain(error))
+            failure = StoreError(f"the registry could not be written: {_plain(error)}")
+            return [_Outcome(error=failure) for _ in batch], 0
+        return outcomes, last
+
+    def _close_batch(self, writer: Writer) -> int:
+        """Return the number of the newest event; now and then forget the oldest."""
+        if not writer.events_written:
+            return 0
+        last = int(writer.connection.execute(select(func.max(schema.event.c.id))).scalar() or 0)
+        if last // PRUNE_EVERY != (last - writer.events_written) // PRUNE_EVERY:
+            writer.connection.execute(schema.event.delete().where(schema.event.c.id <= last - self._keep_events))
+        return last
+
+
+def _attempt(work: Callable[[Writer], Any], writer: Writer) -> _Outcome:
+    connection = writer.connection
+    connection.exec_driver_sql("SAVEPOINT one")
+    try:
+        outcome = _Outcome(value=work(writer))
+    except (DatabaseError, sqlite3.Error) as error:
+        if _is_fatal(error):
+            raise
+        outcome = _Outcome(error=error)
+    except Exception as error:  # noqa: BLE001 - whatever a change raises belongs to its caller, not to the batch
+        outcome = _Outcome(error=error)
+    if outcome.error is not None:
+        connection.exec_driver_sql("ROLLBACK TO one")
+    connection.exec_driver_sql("RELEASE one")
+    return outcome
+
+
+def _is_fatal(error: Exception) -> bool:
+    """A broken rule (unique, foreign key) is the change's own fault; everything else is the file's."""
+    original = getattr(error, "orig", error)
+    return not isinstance(original, sqlite3.IntegrityError)
+
+
+@contextmanager
+def _transaction(connection: Connection) -> Iterator[None]:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.exec_driver_sql("COMMIT")
+    except BaseException:
+        with suppress(DatabaseError):  # after some errors SQLite has rolled back by itself
+            connection.exec_driver_sql("ROLLBACK")
+        raise
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        isolation_level="AUTOCOMMIT",
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False, "timeout": BUSY_MILLISECONDS / 1000},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: sqlite3.Connection, _: object) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def _plain(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error)
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Write a consistent copy of a registry, also while it is in use. Raises `StoreError`."""
+    try:
+        engine = _engine(source)
+        with engine.connect() as connection:
+            connection.execute(text("VACUUM INTO :target"), {"target": str(target)})
+        engine.dispose()
+        target.chmod(0o600)
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise StoreError(f"the registry could not be copied: {_plain(error)}") from error
