@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import random
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from umslab_agent.device import Device
 from umslab_agent.onboarding import World
 from umslab_agent.persona import derive_persona
 from umslab_certs.keys import KeyType
-from umslab_protocol.machines.device_life import RELEASE_DELAY, DeviceLife, RetryPolicy, State
+from umslab_protocol.machines.device_life import RELEASE_DELAY, DeviceLife, RetryPolicy
 from umslab_protocol.values.firmware import DEFAULT_FIRMWARE, Behaviour, FirmwareVersion, behaves
 from umslab_protocol.values.unit_id import UnitId
 from umslab_protocol.wire.codec import ENTRY_POINT_GROUP
@@ -27,13 +28,14 @@ from umslab_runtime.policy import TargetPolicy, effective_address
 from umslab_runtime.session_host import open_session_host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from umslab_agent.device import Change
     from umslab_agent.folder import DeviceFolder
     from umslab_agent.persona import Persona
     from umslab_agent.trust import TrustMode
     from umslab_protocol.values.host_port import HostPort
+    from umslab_protocol.wire.codec import SessionCodec
     from umslab_runtime.http_client import Tap
     from umslab_runtime.policy import IPAddress
 
@@ -53,9 +55,6 @@ class DeviceOptions:
     structure_tag: str = ""
     key_type: KeyType = KeyType.P256
     policy: RetryPolicy = field(default_factory=RetryPolicy)
-    owned_hosts: Sequence[str] = ()
-    session_codec: str = "json"
-    tap: Tap | None = None
 
 
 def load_persona(folder: DeviceFolder, options: DeviceOptions) -> Persona:
@@ -79,42 +78,47 @@ def load_persona(folder: DeviceFolder, options: DeviceOptions) -> Persona:
     return persona
 
 
-async def run_device(
-    options: DeviceOptions, folder: DeviceFolder, persona: Persona, on_change: Callable[[Change], None]
-) -> State:
-    """Run the device to its end; returns `failed` or `released`. Cancel it to stop it."""
-    policy = TargetPolicy(await _owned_addresses(options.owned_hosts))
-    chance = random.Random(f"umslab device {persona.seed}")  # noqa: S311 - repeatable, not secret
+@asynccontextmanager
+async def open_world(
+    *, owned_hosts: Sequence[str] = (), session_codec: str = "json", tap: Tap | None = None
+) -> AsyncIterator[World]:
+    """Open the real world for devices: sockets, system clock, worker threads.
+
+    Raises `SettingsError` for an unknown codec, `ValueError` for an owned host that has no address.
+    """
+    codec: SessionCodec = plugins.load(ENTRY_POINT_GROUP, session_codec)
     clock = SystemClock()
-    codec = plugins.load(ENTRY_POINT_GROUP, options.session_codec)
+    network = TrioNetwork(TargetPolicy(await _owned_addresses(owned_hosts)))
     async with open_session_host(clock, write_seconds=WRITE_SECONDS) as host:
-        world = World(
-            network=TrioNetwork(policy),
+        yield World(
+            network=network,
             clock=clock,
             executor=ThreadExecutor(),
             contexts=TlsContexts(),
-            codec=codec if options.tap is None else TappedCodec(codec, options.tap),
+            codec=codec if tap is None else TappedCodec(codec, tap),
             host=host,
             entropy=os.urandom,
-            tap=options.tap,
+            tap=tap,
         )
-        device = Device(
-            persona,
-            folder,
-            options.target,
-            world,
-            life=DeviceLife(
-                options.policy,
-                release_delay=release_delay(FirmwareVersion.parse(persona.firmware)),
-                chance=chance.random,
-            ),
-            trust_mode=options.trust_mode,
-            auth_key=options.auth_key,
-            key_type=options.key_type,
-            on_change=on_change,
-        )
-        return await device.run()
-    raise AssertionError("a session host is not left early")
+
+
+def make_device(
+    world: World, folder: DeviceFolder, persona: Persona, options: DeviceOptions, on_change: Callable[[Change], None]
+) -> Device:
+    """Build a device; `run` it."""
+    chance = random.Random(f"umslab device {persona.seed}")  # noqa: S311 - repeatable, not secret
+    delay = release_delay(FirmwareVersion.parse(persona.firmware))
+    return Device(
+        persona,
+        folder,
+        options.target,
+        world,
+        life=DeviceLife(options.policy, release_delay=delay, chance=chance.random),
+        trust_mode=options.trust_mode,
+        auth_key=options.auth_key,
+        key_type=options.key_type,
+        on_change=on_change,
+    )
 
 
 def release_delay(firmware: FirmwareVersion) -> float | None:

@@ -1,12 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Not yet."""
+"""Show umslab at work: a server, 25 devices, a restart under them, and three refusals with their reasons.
+
+Everything runs on loopback, takes less than a minute and leaves nothing behind.
+"""
 
 from __future__ import annotations
 
-import typer
+import tempfile
+from pathlib import Path
 
-app = typer.Typer()
+from umslab import demo as story
+from umslab import exit_codes, logs
+from umslab.cli.output import UserError, run_async
 
 
 def demo() -> None:
-    """Not yet."""
+    """Show umslab at work."""
+    logs.configure(as_json=False, level="error")
+    with tempfile.TemporaryDirectory(prefix="umslab-demo-") as name, story.Show() as show:
+        try:
+            run_async(story.run, Path(name), show)
+        except story.DemoFailedError as error:
+            raise UserError(f"the demo failed: {error}", exit_codes.FAILED) from None
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
+    show.summary()

@@ -15,6 +15,8 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,12 +25,12 @@ import typer
 
 from umslab import exit_codes, logs
 from umslab.cli.output import DEFAULT_STATE, JsonOption, StateOption, UserError, print_json_line, run_async
-from umslab.one_device import DeviceOptions, load_persona, run_device
+from umslab.one_device import DeviceOptions, load_persona, make_device, open_world
 from umslab.printable import printable
 from umslab.protocol_dump import ProtocolDump
-from umslab_agent.device import Change
+from umslab_agent.device import Change, Device
 from umslab_agent.folder import DeviceFolder, DeviceFolderError
-from umslab_agent.persona import Persona
+from umslab_agent.onboarding import World
 from umslab_agent.trust import TrustMode
 from umslab_certs.chain import load_pem_certificates
 from umslab_certs.errors import CertificateError
@@ -100,6 +102,9 @@ def device(
             structure_tag=parse_structure_tag(structure_tag),
             key_type=key_type,
             policy=RetryPolicy(onboarding=retry, connection=not once),
+        )
+        surroundings = partial(
+            open_world,
             owned_hosts=i_own or [],
             session_codec=session_codec,
             tap=ProtocolDump(protocol_dump) if protocol_dump else None,
@@ -108,7 +113,9 @@ def device(
             _refuse_trusting_nobody(folder, options.trust_mode)
             persona = load_persona(folder, options)
             watcher = Watcher(options.target, persona.unit_id, as_json=as_json, once=once)
-            ended = run_async(_run, options, folder, persona, watcher)
+            ended = run_async(
+                _run, surroundings, partial(make_device, folder=folder, persona=persona, options=options), watcher
+            )
     except (DeviceFolderError, CertificateError) as error:
         raise UserError(str(error)) from None
     except ValueError as error:
@@ -118,13 +125,15 @@ def device(
     raise SystemExit(exit_codes.OK if ended is None else exit_codes.FAILED)
 
 
-async def _run(options: DeviceOptions, folder: DeviceFolder, persona: Persona, watcher: Watcher) -> State | None:
+async def _run(
+    surroundings: Callable[[], AbstractAsyncContextManager[World]], make: Callable[..., Device], watcher: Watcher
+) -> State | None:
     """Run until the end of the device's life (returned), or until it is to stop (None)."""
     ended: State | None = None
-    async with trio.open_nursery() as nursery:
+    async with surroundings() as world, trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, watcher, nursery.cancel_scope)
         watcher.stop = nursery.cancel_scope.cancel
-        ended = await run_device(options, folder, persona, watcher.changed)
+        ended = await make(world, on_change=watcher.changed).run()
         nursery.cancel_scope.cancel()
     return ended
 
