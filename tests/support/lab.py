@@ -12,7 +12,7 @@ With Trio's `autojump_clock` fixture time is virtual: `await trio.sleep(86_400)`
 from __future__ import annotations
 
 import os
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -242,16 +242,28 @@ def _with_port(config: ServerConfig, port: int) -> ServerConfig:
 
 @asynccontextmanager
 async def open_lab(
-    path: Path, *, config: ServerConfig | None = None, real: bool = False, latency: float = 0.001
+    path: Path,
+    *,
+    config: ServerConfig | None = None,
+    real: bool = False,
+    latency: float = 0.001,
+    days: float = 5,
 ) -> AsyncIterator[Lab]:
-    """Open a lab: `real` means loopback sockets and the machine's clock, otherwise memory network and virtual dates."""
+    """Open a lab: `real` means loopback sockets and the machine's clock, otherwise memory network and virtual dates.
+
+    After `days` of Trio's time (a minute on real sockets) the test fails: in virtual time a wait for something that never
+    comes would ping its way through eternity.
+    """
     clock: Clock = SystemClock() if real else VirtualClock(EPOCH)
     memory = None if real else MemoryNetwork(latency=latency)
     server_network: Network = TrioNetwork() if memory is None else memory.host(SERVER)
     device_network: Network = TrioNetwork() if memory is None else memory.host("devices")
     chosen = config or quick_config()
     scope = trio.CancelScope()
-    async with open_session_host(clock, write_seconds=20.0) as host, trio.open_nursery() as nursery:
+    async with AsyncExitStack() as stack:
+        stack.enter_context(trio.fail_after(60 if real else days * 86_400))
+        host = await stack.enter_async_context(open_session_host(clock, write_seconds=20.0))
+        nursery = await stack.enter_async_context(trio.open_nursery())
         server, ready = await _start(nursery, path, server_network, clock, chosen, scope)
         yield Lab(
             path=path,
