@@ -111,7 +111,13 @@ def explain_answer(phase: Phase, answer: Response) -> Failure:
         case 429:
             return Failure(phase, Reason.RATE_LIMITED, text, "wait, then use the right key", wait)
         case 500 | 502 | 503 | 504:
-            return Failure(phase, Reason.BUSY, text, "the server or a proxy in front of it is overloaded or down", wait)
+            return Failure(
+                phase,
+                Reason.BUSY,
+                text,
+                "the server is overloaded or down, or a proxy in front cannot reach it over TLS 1.3",
+                wait,
+            )
         case _:
             return Failure(phase, Reason.ENROL_REFUSED if phase is Phase.ENROL else Reason.NOT_EST, text)
 

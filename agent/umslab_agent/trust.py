@@ -103,7 +103,7 @@ def _explain(
             Phase.TRUST,
             Reason.INTERCEPTED,
             f"the TLS certificate {subject_of(presented)} is not from the chain that the UMS itself announces",
-            "something in between terminates TLS (T16): let it pass the web port through untouched",
+            "something in between terminates TLS (T16), or the UMS lacks an intermediate certificate of its chain",
         )
     return Failure(
         Phase.TRUST,

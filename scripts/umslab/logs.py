@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Structured logs on standard error: readable lines, or one JSON object a line with `--log-json`.
 
-Whatever a peer sent is data: control characters are escaped by the JSON renderer and by `repr` in the readable one.
-Keys whose name says that they hold a secret are masked, as a second line of defence; nothing should log them at all.
+Whatever a peer sent is data: control characters are escaped in both forms. Keys whose name says that they hold a secret
+are masked, as a second line of defence; nothing should log them at all.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import structlog
+
+from umslab.printable import printable
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -29,6 +31,7 @@ def configure(*, as_json: bool, level: str = "info") -> None:
     if as_json:
         processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
+        processors.append(escape)
         processors.append(
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
@@ -48,4 +51,13 @@ def mask_secrets(logger: WrappedLogger, method: str, event: EventDict) -> EventD
     for key in event:
         if any(word in key.lower() for word in _SECRETS):
             event[key] = "***"
+    return event
+
+
+def escape(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Make every text harmless for a terminal."""
+    del logger, method
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = printable(value)
     return event

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from umslab.printable import printable
 
@@ -22,12 +22,18 @@ _AUTHORISATION = re.compile(rb"(?im)^(authorization:\s*\S+)[^\r\n]*")
 
 
 class ProtocolDump:
-    """Appends to a private file; call it as a tap."""
+    """Appends to a private file; call it as a tap, and leave its `with` block to close the file."""
 
     def __init__(self, path: Path) -> None:
         """Raises `OSError` when the file cannot be written."""
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._stream = os.fdopen(descriptor, "w", encoding="utf-8")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
 
     def __call__(self, direction: str, what: str, text: bytes, /) -> None:
         """Write one unit: a heading, then its lines, indented."""

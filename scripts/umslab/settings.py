@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -32,6 +33,7 @@ def load(kind: type[T], *, file: Path | None, environment: Mapping[str, str], fl
     """Build a configuration of this type. `flags` are (dotted key, value) pairs. Raises `SettingsError`."""
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
+    texts: dict[str, str] = {}
     if file is not None:
         text = _read(file)
         values = _parse(text, file)
@@ -40,19 +42,30 @@ def load(kind: type[T], *, file: Path | None, environment: Mapping[str, str], fl
         if name.startswith(ENV_PREFIX):
             key = name.removeprefix(ENV_PREFIX).lower().replace("__", ".")
             _put(values, key, _value(text), name)
-            origins[key] = f"the environment variable {name}"
+            origins[key], texts[key] = f"the environment variable {name}", text
     for key, value in flags:
-        _put(values, key, value, "--set")
+        plain = value.value if isinstance(value, Assigned) else value
+        _put(values, key, plain, "--set")
         origins[key] = f"the command line ({key})"
-    return _convert(values, kind, origins)
+        if isinstance(value, Assigned):
+            texts[key] = value.text
+    return _convert(values, kind, origins, texts)
 
 
-def parse_assignment(text: str) -> tuple[str, Any]:
+@dataclass(frozen=True)
+class Assigned:
+    """What stood behind a `KEY=`: as TOML, and as it was written, for keys that are text (`tls_min=1.2`)."""
+
+    value: Any
+    text: str
+
+
+def parse_assignment(text: str) -> tuple[str, Assigned]:
     """Read `KEY=VALUE` of `--set`. Raises `SettingsError`."""
     key, equals, value = text.partition("=")
     if not equals or not re.fullmatch(r"[a-z_]+(\.[a-z_]+)*", key.strip()):
         raise SettingsError(f"--set takes KEY=VALUE, such as limits.header_seconds=5, not {text[:60]!r}")
-    return key.strip(), _value(value.strip())
+    return key.strip(), Assigned(_value(value.strip()), value.strip())
 
 
 def _read(file: Path) -> str:
@@ -93,12 +106,15 @@ def _put(values: dict[str, Any], key: str, value: Any, origin: str) -> None:
     values[last] = value
 
 
-def _convert(values: dict[str, Any], kind: type[T], origins: dict[str, str]) -> T:
+def _convert(values: dict[str, Any], kind: type[T], origins: dict[str, str], texts: dict[str, str]) -> T:
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
         message, _, where = str(error).partition(" - at `$")
         path = re.sub(r"\[[^\]]*\]", "", where.rstrip("`")).strip(".")
+        if message.startswith("Expected `str`") and path in texts:
+            _put(values, path, texts.pop(path), "--set")
+            return _convert(values, kind, origins, texts)
         if unknown := re.search(r"unknown field `([^`]*)`", message):
             path = f"{path}.{unknown.group(1)}".strip(".")
             message = f"unknown key {path}"

@@ -21,7 +21,7 @@ from typing import Annotated
 import typer
 
 from umslab.cli.ctl import print_certificates, server_folder
-from umslab.cli.output import JsonOption, StateOption, UserError
+from umslab.cli.output import SETTINGS, JsonOption, StateOption, UserError, help_text
 from umslab_certs.errors import CertificateError
 from umslab_certs.files import read_limited, write_private
 from umslab_certs.keys import KeyType
@@ -31,7 +31,7 @@ from umslab_server.certificates import describe, open_or_create
 from umslab_server.config import CertificatesConfig, ServerConfig
 from umslab_server.state_folder import StateFolder, StateFolderError
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, help=help_text(__doc__), **SETTINGS)
 
 Names = Annotated[
     list[str] | None, typer.Option("--name", metavar="NAME", help="Name or address to cover; may be repeated.")

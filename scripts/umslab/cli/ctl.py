@@ -21,9 +21,11 @@ import typer
 from umslab import exit_codes
 from umslab.cli.output import (
     DEFAULT_STATE,
+    SETTINGS,
     JsonOption,
     StateOption,
     UserError,
+    help_text,
     print_json,
     print_json_line,
     print_pairs,
@@ -33,13 +35,12 @@ from umslab.cli.output import (
 from umslab.printable import printable
 from umslab_protocol.values.auth_key import KeyKind
 from umslab_runtime.control import ControlError, connect_control
-from umslab_server import backup as backups
 from umslab_server.state_folder import StateFolder, StateFolderError
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-devices_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-certs_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, help=help_text(__doc__), **SETTINGS)
+keys_app = typer.Typer(no_args_is_help=True, **SETTINGS)
+devices_app = typer.Typer(no_args_is_help=True, **SETTINGS)
+certs_app = typer.Typer(no_args_is_help=True, **SETTINGS)
 app.add_typer(keys_app, name="keys", help="First-authentication keys.")
 app.add_typer(devices_app, name="devices", help="The registry of devices and its recycle bin.")
 app.add_typer(certs_app, name="certs", help="The certificates of the running server.")
@@ -146,6 +147,8 @@ def restore(
     as_json: JsonOption = False,
 ) -> None:
     """Put a backup in place of the state folder; the server must be stopped. The old folder is kept beside it."""
+    from umslab_server import backup as backups  # noqa: PLC0415 - the only verb here that needs the database library
+
     folder = server_folder(state)
     try:
         manifest = backups.restore(file, folder)

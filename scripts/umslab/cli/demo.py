@@ -9,11 +9,16 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import typer
+
 from umslab import demo as story
 from umslab import exit_codes, logs
-from umslab.cli.output import UserError, run_async
+from umslab.cli.output import SETTINGS, UserError, help_text, run_async
+
+app = typer.Typer(**SETTINGS)
 
 
+@app.command(help=help_text(__doc__))
 def demo() -> None:
     """Show umslab at work."""
     logs.configure(as_json=False, level="error")

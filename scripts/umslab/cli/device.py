@@ -15,7 +15,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +24,16 @@ import trio
 import typer
 
 from umslab import exit_codes, logs
-from umslab.cli.output import DEFAULT_STATE, JsonOption, StateOption, UserError, print_json_line, run_async
+from umslab.cli.output import (
+    DEFAULT_STATE,
+    SETTINGS,
+    JsonOption,
+    StateOption,
+    UserError,
+    help_text,
+    print_json_line,
+    run_async,
+)
 from umslab.one_device import DeviceOptions, load_persona, make_device, open_world
 from umslab.printable import printable
 from umslab.protocol_dump import ProtocolDump
@@ -48,6 +57,10 @@ from umslab_protocol.values.unit_id import parse_unit_id
 _MAX_KEY_FILE_BYTES = 4096
 
 
+app = typer.Typer(**SETTINGS)
+
+
+@app.command(help=help_text(__doc__))
 def device(
     target: Annotated[str, typer.Argument(metavar="[HOST[:PORT]]", help="The UMS, as devices see it.")] = "",
     *,
@@ -103,13 +116,9 @@ def device(
             key_type=key_type,
             policy=RetryPolicy(onboarding=retry, connection=not once),
         )
-        surroundings = partial(
-            open_world,
-            owned_hosts=i_own or [],
-            session_codec=session_codec,
-            tap=ProtocolDump(protocol_dump) if protocol_dump else None,
-        )
-        with folder.locked():
+        with folder.locked(), ExitStack() as stack:
+            tap = stack.enter_context(ProtocolDump(protocol_dump)) if protocol_dump else None
+            surroundings = partial(open_world, owned_hosts=i_own or [], session_codec=session_codec, tap=tap)
             _refuse_trusting_nobody(folder, options.trust_mode)
             persona = load_persona(folder, options)
             watcher = Watcher(options.target, persona.unit_id, as_json=as_json, once=once)

@@ -1,36 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`umslab`: the verbs, and the one place where errors become exit codes."""
+"""`umslab`: the verbs, and the one place where errors become exit codes.
+
+Only the verb that was asked for is imported: `umslab ctl` in a script's loop need not load a database library.
+"""
 
 from __future__ import annotations
 
 import ssl
 import sys
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from umslab import __version__, exit_codes
-from umslab.cli import certs, ctl, demo, device, serve
-from umslab.cli.output import UserError
+from umslab.cli.output import SETTINGS, UserError
 from umslab.settings import SettingsError
 from umslab_protocol.errors import InvalidValueError
 
 NOT_AFFILIATED = "umslab is not affiliated with IGEL; formats that IGEL does not publish are simulated and not IGEL's."
 
+VERBS = {
+    "serve": "Run a simulated UMS server.",
+    "device": "Run one simulated IGEL OS 12 device.",
+    "ctl": "Manage a running server.",
+    "certs": "Make, show, import and renew the certificates of a stopped server.",
+    "demo": "Show all of it at work, in less than a minute.",
+}
+
 app = typer.Typer(
     name="umslab",
     help=f"A lab version of the IGEL world: a simulated UMS server and simulated endpoints.\n\n{NOT_AFFILIATED}",
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    **SETTINGS,
 )
-app.command("serve", help=serve.__doc__)(serve.serve)
-app.command("device", help=device.__doc__)(device.device)
-app.command("demo", help=demo.__doc__)(demo.demo)
-app.add_typer(ctl.app, name="ctl", help=ctl.__doc__)
-app.add_typer(certs.app, name="certs", help=certs.__doc__)
+
+
+def _stand_in() -> None:
+    """Listed in the help; the real verb is found by `main`."""
+
+
+for _verb, _sentence in VERBS.items():
+    app.command(_verb, help=_sentence)(_stand_in)
 
 
 def _print_version(*, wanted: bool) -> None:
@@ -52,7 +63,11 @@ def _common(
 def main() -> None:
     """Run the command line; never ends in a traceback for anything a user can cause."""
     try:
-        app()
+        verb, *arguments = sys.argv[1:] or ["--help"]
+        if verb in VERBS:
+            chosen: typer.Typer = import_module(f"umslab.cli.{verb}").app
+            chosen(arguments, prog_name=f"umslab {verb}")
+        app([verb, *arguments], prog_name="umslab")
     except UserError as error:
         print(f"umslab: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 JSON_VERSION = 1
 
+SETTINGS: dict[str, Any] = {
+    "add_completion": False,
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+"""What every Typer of the command line has."""
+
 StateOption = Annotated[
     Path | None,
     typer.Option(
@@ -35,6 +43,11 @@ StateOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 DEFAULT_STATE = Path(".umslab")
+
+
+def help_text(docstring: str | None) -> str:
+    """A module's docstring as the help of its verb, with the examples kept line by line."""
+    return (docstring or "").replace("Examples:\n", "\b\nExamples:\n")
 
 
 class UserError(Exception):

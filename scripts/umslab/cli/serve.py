@@ -25,7 +25,7 @@ import trio
 import typer
 
 from umslab import __version__, exit_codes, logs, plugins, settings
-from umslab.cli.output import DEFAULT_STATE, StateOption, UserError, run_async
+from umslab.cli.output import DEFAULT_STATE, SETTINGS, StateOption, UserError, help_text, run_async
 from umslab_certs.errors import CertificateError
 from umslab_certs.files import write_private
 from umslab_protocol.wire.codec import ENTRY_POINT_GROUP
@@ -46,6 +46,10 @@ if TYPE_CHECKING:
 GC_THRESHOLDS = (50_000, 50, 100)  # house.md section 9: the defaults pause for a third of a second
 
 
+app = typer.Typer(**SETTINGS)
+
+
+@app.command(help=help_text(__doc__))
 def serve(
     *,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML configuration.")] = None,

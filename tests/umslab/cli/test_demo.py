@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo shows what it promises, leaves nothing running, and works a second time."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.support.process import UMSLAB, clean_environment
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def _servers() -> set[str]:
+    """Command lines of running servers."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_bytes()
+        except OSError:
+            continue
+        if b"umslab\0serve" in line and b"umslab-demo-" in line:
+            found.add(line.decode())
+    return found
+
+
+def test_twice(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Two runs in a row, each with its summary and nothing left."""
+    scratch = tmp_path_factory.mktemp("demo")
+    for _ in range(2):
+        done = subprocess.run(
+            [*UMSLAB, "demo"], capture_output=True, text=True, check=False, timeout=180,
+            env=clean_environment() | {"TMPDIR": str(scratch), "COLUMNS": "160"},
+        )  # fmt: skip
+
+        assert (0, "") == (done.returncode, done.stderr)
+        for word in ("25 managed", "all 25 managed again", "IGEL code 38", "IGEL code 37", "IGEL code 46"):
+            assert word in done.stdout
+        assert set() == _servers()
+        assert [] == list(scratch.iterdir())

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`umslab device` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.process import UMSLAB, ServerProcess, clean_environment, run_umslab
+from umslab.cli.device import describe_failure, explain_failure
+from umslab_protocol.values.failure import Failure, Phase, Reason
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def key(server: ServerProcess) -> str:
+    """A mass-deployment key."""
+    return str(server.ask("keys.create", kind="mass", chosen="welcome-key")[0]["secret"])
+
+
+def _device(server: ServerProcess, path: Path, *arguments: str, stdin: str = "", **environment: str) -> Any:
+    where = f"localhost:{server.port}"
+    return run_umslab("device", where, "--state", str(path), "--once", *arguments, stdin=stdin, **environment)
+
+
+def test_on_board_and_again(server: ServerProcess, key: str, tmp_path: Path) -> None:
+    """First with key and token; then the state folder is enough."""
+    first = _device(server, tmp_path, "--auth-key", key, "--token", server.about["token"], "--structure-tag", "HQ")
+    second = _device(server, tmp_path)
+
+    assert (0, "") == (first.returncode, first.stderr)
+    assert "enrolling" in first.stdout
+    assert first.stdout.splitlines()[-1].endswith("managed")
+    assert 0 == second.returncode
+    assert "enrolling" not in second.stdout
+    unit_id = first.stdout.split()[0]
+    assert "HQ" == server.ask("devices.show", unit_id=unit_id)["structure_tag"]
+
+
+@pytest.mark.parametrize("how", ["--key", "file", "stdin", "environment"])
+def test_ways_to_give_the_key(server: ServerProcess, key: str, tmp_path: Path, how: str) -> None:
+    """Flag, file, standard input and environment."""
+    (tmp_path / "key.txt").write_text(key + "\n")
+    arguments = {
+        "--key": ("--key", key),
+        "file": ("--auth-key-file", str(tmp_path / "key.txt")),
+        "stdin": ("--auth-key-file", "-"),
+        "environment": (),
+    }[how]
+    environment = {"UMSLAB_AUTH_KEY": key} if how == "environment" else {}
+    done = _device(
+        server, tmp_path / "d", *arguments, "--token", server.about["token"], stdin=f"{key}\n", **environment
+    )
+
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_the_whole_hash_and_first_use(server: ServerProcess, key: str, tmp_path: Path) -> None:
+    """The other two ways to trust."""
+    parts = server.ask("certs.show")["root"]["sha256_parts"]
+    by_hash = _device(server, tmp_path / "a", "--auth-key", key, "--ca-hash", ":".join(parts))
+    first_use = _device(server, tmp_path / "b", "--auth-key", key, "--trust-first-use")
+
+    assert (0, 0) == (by_hash.returncode, first_use.returncode)
+
+
+def test_json_is_a_line_a_change(server: ServerProcess, key: str, tmp_path: Path) -> None:
+    """Machines read the same story."""
+    done = _device(server, tmp_path, "--auth-key", key, "--token", server.about["token"], "--json")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+
+    assert ["trusting", "preparing", "enrolling", "connecting", "online", "online"] == [line["state"] for line in lines]
+    assert lines[-1]["managed"]
+    assert {1} == {line["version"] for line in lines}
+
+
+def test_a_failure_tells_phase_reason_hint_and_code(server: ServerProcess, tmp_path: Path) -> None:
+    """For people on standard error, for machines in the last line; exit code 3."""
+    arguments = ("--auth-key", "wrong", "--token", server.about["token"])
+    told = _device(server, tmp_path / "a", *arguments)
+    as_json = _device(server, tmp_path / "b", *arguments, "--json")
+    failure = json.loads(as_json.stdout.splitlines()[-1])["failure"]
+
+    assert (3, 3) == (told.returncode, as_json.returncode)
+    for word in ("phase    enrol", "key-refused", "hint", "IGEL     error code 38 (documented)"):
+        assert word in told.stderr
+    assert ("enrol", "key-refused", 38, "documented") == (
+        failure["phase"], failure["reason"], failure["vendor_code"], failure["vendor_code_confidence"],
+    )  # fmt: skip
+
+
+def test_a_foreign_machine_is_not_called(tmp_path: Path) -> None:
+    """The target policy is told in one sentence, with the flag that changes it."""
+    done = run_umslab(
+        "device", "192.168.77.77", "--state", str(tmp_path), "--once", "--auth-key", "k", "--token", "0" * 16
+    )
+
+    assert 3 == done.returncode
+    assert "--i-own 192.168.77.77" in done.stderr
+
+
+def test_the_dump_is_readable_and_without_the_key(server: ServerProcess, key: str, tmp_path: Path) -> None:
+    """Requests, answers and messages, the key masked."""
+    dump = tmp_path / "dump.txt"
+    arguments = ("--auth-key", key, "--token", server.about["token"], "--protocol-dump", str(dump))
+    _device(server, tmp_path / "d", *arguments)
+    text = dump.read_text()
+
+    assert "POST /device-connector/device/.well-known/est/simpleenroll" in text
+    assert '"type":"welcome"' in text
+    assert key not in text
+    assert "d2VsY29tZS1rZXk" not in text
+
+
+def test_two_devices_on_one_folder(server: ServerProcess, key: str, tmp_path: Path) -> None:
+    """The second is refused with a sentence; Ctrl-C ends the first with exit code 0."""
+    command = [
+        *UMSLAB, "device", f"localhost:{server.port}", "--state", str(tmp_path), "--auth-key", key, "--token",
+        server.about["token"],
+    ]  # fmt: skip
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=clean_environment())
+    assert first.stdout is not None
+    with first.stdout:
+        while "managed" not in first.stdout.readline():
+            pass
+        second = _device(server, tmp_path)
+        first.send_signal(signal.SIGINT)
+        rest = first.stdout.read()
+
+    assert 1 == second.returncode
+    assert "another device runs" in second.stderr
+    assert 0 == first.wait(20)
+    assert "stopping" in rest
+
+
+def test_damaged_state(server: ServerProcess, key: str, tmp_path: Path) -> None:
+    """A broken file is named with exit code 1 or 3, never a traceback."""
+    _device(server, tmp_path, "--auth-key", key, "--token", server.about["token"])
+    for name in ("identity.pem", "device.json"):
+        (tmp_path / "device" / name).write_text("nonsense")
+        done = _device(server, tmp_path)
+
+        assert done.returncode in {1, 3}
+        assert name in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_failures_for_people_and_machines() -> None:
+    """A failure without code and hint prints neither; what a server said cannot paint the terminal."""
+    failure = Failure(Phase.SESSION, Reason.LOST, "\x1b[2Jgone")
+
+    assert "\x1b" not in explain_failure(failure)
+    assert "hint" not in explain_failure(failure)
+    assert "IGEL" not in explain_failure(failure)
+    assert describe_failure(failure)["vendor_code"] is None
