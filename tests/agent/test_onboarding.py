@@ -155,7 +155,7 @@ async def test_cacerts_that_cannot_be_had_are_37(
         ("ums.lab", 9, Phase.CACERTS, Reason.UNREACHABLE),
     ],
 )
-async def test_a_server_that_is_not_there_is_37(  # noqa: PLR0917
+async def test_a_server_that_is_not_there_is_37(
     tmp_path: Path, autojump_clock: MockClock, host: str, port: int, phase: Phase, reason: Reason
 ) -> None:
     """A name without address and a port without listener are told apart, and are both 37 before enrolment."""
