@@ -6,7 +6,8 @@
     ├── RemoteProtocolError   the peer broke the rules: the only thing a peer can cause
     └── InvalidValueError     a text is not the noun it claims to be (also a ValueError)
 
-Parsers raise `InvalidValueError`; conversation machines turn it into `RemoteProtocolError` in one place each.
+Parsers of values and of transfer encodings raise `InvalidValueError`; readers of a peer's messages and answers raise
+`RemoteProtocolError`. Conversation machines raise neither for what they receive: they answer it, or close.
 """
 
 from __future__ import annotations

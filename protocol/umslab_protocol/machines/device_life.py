@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from umslab_protocol.errors import LocalProtocolError
 from umslab_protocol.values.failure import Failure, Reason
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DAY_SECONDS = 86_400.0
+STABLE_SECONDS = 60.0
+"""A session that lasts so long is a success; a server that greets and closes is not redialled at once for ever."""
 RELEASE_DELAY = 86_400.0  # `system.remotemanager.release_delay` (L5)
 
 
@@ -130,7 +132,7 @@ TRANSITIONS: dict[State, dict[type[Event], tuple[State, ...]]] = {
         Deregistered: (S.RELEASED,),
         RenewalChecked: (S.ONLINE, S.RENEWING),
     },
-    S.RENEWING: {Enrolled: (S.CONNECTING,), StepFailed: (S.CONNECTING, S.FAILED)},
+    S.RENEWING: {Enrolled: (S.CONNECTING,), StepFailed: (S.CONNECTING,)},
     S.WAITING: {},
     S.RELEASED: {},
     S.FAILED: {},
@@ -199,6 +201,7 @@ class DeviceLife:
         self._release_delay = release_delay or 0.0
         self._chance = chance
         self._attempt = 0
+        self._connected_at = 0.0
         self._wake_at: float | None = None
         self._resume = Command.CONNECT
         self._unknown_since: float | None = None
@@ -230,7 +233,6 @@ class DeviceLife:
         if self.state is State.ONLINE:
             self._wake_at = now + DAY_SECONDS
             return [Command.CHECK_RENEWAL]
-        self._wake_at = None
         return self._begin(self._resume)
 
     def _react(self, event: Event, now: float) -> list[Command]:
@@ -240,23 +242,23 @@ class DeviceLife:
             case TrustEstablished():
                 return self._begin(Command.ENROL if self._request_pending else Command.PREPARE_REQUEST)
             case RequestReady():
-                self._request_pending = True
                 return self._begin(Command.ENROL)
             case Enrolled():
                 self._attempt = 0
                 return self._begin(Command.CONNECT)
             case Connected():
                 self.state, self._wake_at = State.ONLINE, now + DAY_SECONDS
-                self._attempt, self._unknown_since = 0, None
+                self._connected_at, self._unknown_since = now, None
                 return []
             case RenewalChecked():
                 return self._begin(Command.RENEW) if event.due else []
             case Deregistered():
                 return self._release()
             case Disconnected():
-                return self._retry(event.failure, now, Command.CONNECT, allowed=self._policy.connection)
+                return self._come_back(event.failure, now)
             case StepFailed():
                 return self._fail(event.failure, now)
+        assert_never(event)
 
     def _boot(self, event: Booted) -> list[Command]:
         self._request_pending = event.request_pending
@@ -279,10 +281,17 @@ class DeviceLife:
             if failure.reason is Reason.UNKNOWN_DEVICE and self._is_to_be_released(now):
                 self.failure = failure
                 return self._release()
-            return self._retry(failure, now, Command.CONNECT, allowed=self._policy.connection)
-        again = {State.TRUSTING: Command.ESTABLISH_TRUST, State.ENROLLING: Command.ENROL}.get(self.state)
-        allowed = self._policy.onboarding and failure.reason in MAY_PASS
-        return self._retry(failure, now, again or Command.ENROL, allowed=allowed and again is not None)
+            return self._retry(failure, now, self._reconnect())
+        may_pass = self._policy.onboarding and failure.reason in MAY_PASS
+        return self._retry(failure, now, _AGAIN.get(self.state) if may_pass else None)
+
+    def _come_back(self, failure: Failure, now: float) -> list[Command]:
+        if now - self._connected_at >= STABLE_SECONDS:
+            self._attempt = 0
+        return self._retry(failure, now, self._reconnect())
+
+    def _reconnect(self) -> Command | None:
+        return Command.CONNECT if self._policy.connection else None
 
     def _is_to_be_released(self, now: float) -> bool:
         if self._unknown_since is None:
@@ -293,13 +302,15 @@ class DeviceLife:
         self.state, self._wake_at = State.RELEASED, None
         return [Command.FORGET]
 
-    def _retry(self, failure: Failure, now: float, again: Command, *, allowed: bool) -> list[Command]:
+    def _retry(self, failure: Failure, now: float, again: Command | None) -> list[Command]:
+        """Wait before doing `again`; without it, give up."""
         self.failure = failure
-        if not allowed:
+        if again is None:
             self.state, self._wake_at = State.FAILED, None
             return []
         self._attempt += 1
-        wait = max(self._policy.wait(self._attempt, self._chance()), failure.retry_after or 0.0)
+        # On top of what the server asked for, so that a fleet it sent away does not come back as a herd.
+        wait = max(0.0, failure.retry_after or 0.0) + self._policy.wait(self._attempt, self._chance())
         self.state, self._wake_at, self._resume = State.WAITING, now + wait, again
         return []
 
@@ -311,3 +322,6 @@ _STATE_OF = {
     Command.RENEW: State.RENEWING,
     Command.CONNECT: State.CONNECTING,
 }
+
+# The steps before enrolment that may be tried again; only these two talk to the server.
+_AGAIN = {State.TRUSTING: Command.ESTABLISH_TRUST, State.ENROLLING: Command.ENROL}

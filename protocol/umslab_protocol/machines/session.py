@@ -36,7 +36,7 @@ SessionEvent = Received | Closed
 class SessionMachine:
     """A conversation machine: see websocket.py for the dialect. Roles override `_greet` and say when it is open."""
 
-    __slots__ = ("_bad_messages", "_codec", "_greet_by", "_greeted", "_ws")
+    __slots__ = ("_bad_messages", "_codec", "_greet_by", "_greeted", "_leaving", "_ws")
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class SessionMachine:
         self._codec = codec
         self._greet_by = now + greet_within
         self._greeted = False
+        self._leaving = False
         self._bad_messages = 0
 
     # What the pump calls.
@@ -83,15 +84,20 @@ class SessionMachine:
     def on_deadline(self, now: float) -> None:
         """Close a session whose greeting did not come; otherwise keep alive."""
         if not self._greeted and self._ws.is_open and now >= self._greet_by:
-            self._ws.close(CloseCode.SILENT, "the greeting did not come in time", now)
+            self.close(CloseCode.SILENT, "the greeting did not come in time", now)
         else:
             self._ws.on_deadline(now)
 
     def next_event(self, now: float) -> SessionEvent | None:
-        """Return the next thing that happened, or None when more bytes are needed."""
+        """Return the next thing that happened, or None when more bytes are needed.
+
+        What the peer said before its goodbye is delivered, wherever the network cut; what comes after ours is not.
+        """
         while (event := self._ws.next_event()) is not None:
             if isinstance(event, Closed):
                 return event
+            if self._leaving:
+                continue
             message = self._read(event, now)
             if message is not None and (seen := self._in_order(message, now)):
                 return seen
@@ -110,6 +116,7 @@ class SessionMachine:
 
     def close(self, code: CloseCode, reason: str, now: float) -> None:
         """Begin to close; a second call does nothing."""
+        self._leaving = True
         self._ws.close(code, reason, now)
 
     # Inside.
@@ -119,10 +126,9 @@ class SessionMachine:
         raise NotImplementedError
 
     def _in_order(self, message: Message, now: float) -> SessionEvent | None:
-        if not self._ws.is_open:
-            return None
         if not self._greeted:
             return self._greet(message, now)
+        self._bad_messages = 0
         return Received(message)
 
     def _read(self, event: MessageReceived, now: float) -> Message | None:
@@ -132,11 +138,18 @@ class SessionMachine:
             self._object(Error(code=error.code, message=error.reason[:2000], re=error.re), now)
             return None
 
+    def _misplaced(self, message: Message, what: str, now: float) -> None:
+        """Answer a message that may not come now."""
+        self._object(Error(code="out-of-order", message=what, re=getattr(message, "id", None)), now)
+
     def _object(self, error: Error, now: float) -> None:
         """Answer a bad message; the one too many closes the session."""
         self._bad_messages += 1
-        if not self._ws.is_open:
-            return
-        self.send(error)
+        self._answer(error)
         if self._bad_messages >= MAX_BAD_MESSAGES:
-            self._ws.close(CloseCode.POLICY, f"{self._bad_messages} unreadable or misplaced messages", now)
+            self.close(CloseCode.POLICY, f"{self._bad_messages} unreadable or misplaced messages", now)
+
+    def _answer(self, message: Message) -> None:
+        """Send an answer, unless the peer has said goodbye since it asked."""
+        if self._ws.is_open:
+            self.send(message)

@@ -12,15 +12,7 @@ from typing import TYPE_CHECKING
 from umslab_protocol.machines.session import Received, SessionEvent, SessionMachine
 from umslab_protocol.machines.websocket import KeepAlive, Role
 from umslab_protocol.wire.close_codes import CloseCode
-from umslab_protocol.wire.messages import (
-    MAX_MESSAGE_BYTES,
-    VERSIONS,
-    Error,
-    Hello,
-    Message,
-    UpdateDeviceInfo,
-    Welcome,
-)
+from umslab_protocol.wire.messages import MAX_MESSAGE_BYTES, VERSIONS, Hello, Message, UpdateDeviceInfo, Welcome
 
 if TYPE_CHECKING:
     from umslab_protocol.wire.codec import SessionCodec
@@ -73,6 +65,6 @@ class DeviceSession(SessionMachine):
     def _in_order(self, message: Message, now: float) -> SessionEvent | None:
         if self._greeted and isinstance(message, Hello | Welcome | UpdateDeviceInfo):
             kind = type(message).__struct_config__.tag
-            self._object(Error(code="out-of-order", message=f"{kind} is not expected here"), now)
+            self._misplaced(message, f"{kind} is not expected here", now)
             return None
         return super()._in_order(message, now)

@@ -17,7 +17,6 @@ from umslab_protocol.wire.messages import (
     MAX_MESSAGE_BYTES,
     VERSIONS,
     Deregister,
-    Error,
     Hello,
     Message,
     Welcome,
@@ -59,7 +58,7 @@ class ServerSession(SessionMachine):
 
     def _greet(self, message: Message, now: float) -> SessionEvent | None:
         if not isinstance(message, Hello):
-            self._object(Error(code="out-of-order", message="a session begins with hello"), now)
+            self._misplaced(message, "a session begins with hello", now)
             self.close(CloseCode.PROTOCOL_ERROR, "a session begins with hello", now)
             return None
         common = [version for version in VERSIONS if version in message.versions]
@@ -68,7 +67,7 @@ class ServerSession(SessionMachine):
             self.close(CloseCode.VERSION, f"no version in common: this server speaks {spoken}", now)
             return None
         self._greeted = True
-        self.send(
+        self._answer(
             Welcome(
                 version=max(common),
                 server=self._server_name,
@@ -82,6 +81,6 @@ class ServerSession(SessionMachine):
     def _in_order(self, message: Message, now: float) -> SessionEvent | None:
         if self._greeted and isinstance(message, Hello | Welcome | Deregister):
             kind = type(message).__struct_config__.tag
-            self._object(Error(code="out-of-order", message=f"{kind} is not expected here"), now)
+            self._misplaced(message, f"{kind} is not expected here", now)
             return None
         return super()._in_order(message, now)

@@ -4,7 +4,7 @@
 Provenance: standard (RFC 6455). Frames are the sans-IO core of `websockets` (measured at a quarter of wsproto's time a
 message, and with a size limit of its own); whole messages, keep-alive and the deadlines of closing are ours.
 
-    receive(data, now) / receive_eof()      bytes in
+    receive(data, now) / receive_eof(now)   bytes in
     next_event()                            MessageReceived, Closed, or None: need more bytes
     send_text(), close()                    requests to send
     output()                                bytes out, to be sent after each of these calls
@@ -66,9 +66,10 @@ class WebSocketMachine:
         "_close_at",
         "_closed",
         "_events",
-        "_fragments",
         "_keep_alive",
+        "_partial",
         "_pinged_at",
+        "_text",
         "_ws",
         "heard_at",
     )
@@ -77,13 +78,13 @@ class WebSocketMachine:
         self._ws = Protocol(role.value, state=State.OPEN, max_size=max_message_bytes)
         self._keep_alive = keep_alive
         self._events: deque[MessageReceived | Closed] = deque()
-        self._fragments: list[bytes] | None = None
+        self._partial = bytearray()
+        self._text = False
         self.heard_at = now
+        """When the peer last gave a sign of life, on the clock of `now`."""
         self._pinged_at: float | None = None
         self._close_at: float | None = None
         self._closed = False
-
-    # `heard_at` is when the peer last gave a sign of life, on the clock of `now`.
 
     def receive(self, data: bytes, now: float) -> None:
         """Take bytes from the peer; whatever they are, this never raises."""
@@ -93,15 +94,15 @@ class WebSocketMachine:
         self._pinged_at = None
         self._ws.receive_data(data)
         for frame in self._ws.events_received():
-            if isinstance(frame, Frame):
+            if isinstance(frame, Frame) and frame.opcode in _DATA and not self._closed:
                 self._take(frame)
-        self._notice_close(now)
+        if self._ws.close_rcvd is not None or self._ws.parser_exc is not None:
+            self._end()
 
-    def receive_eof(self, now: float) -> None:
+    def receive_eof(self, now: float) -> None:  # noqa: ARG002 - whatever comes in has a time
         """The peer's bytes have ended, cleanly or not."""
-        if self._ws.state is not State.CLOSED:
-            self._ws.receive_eof()
-        self._end(now)
+        self._ws.receive_eof()
+        self._end()
 
     def next_event(self) -> MessageReceived | Closed | None:
         """Return the next event, or None when more bytes are needed."""
@@ -151,35 +152,33 @@ class WebSocketMachine:
         if deadline is None or now < deadline:
             return
         if self._close_at is not None:
-            self._end(now)
+            self._end()
         elif self._pinged_at is None:
             self._ws.send_ping(b"")
             self._pinged_at = now
         else:
-            self._ws.fail(CloseCode.SILENT, "no sign of life")
-            self._end(now)
+            self._fail(CloseCode.SILENT, "no sign of life")
 
     def _take(self, frame: Frame) -> None:
-        if frame.opcode not in _DATA:
+        """Gather a message; the core has checked order and size, so that `_partial` is bounded too."""
+        if frame.opcode is not Opcode.CONT:
+            self._text = frame.opcode is Opcode.TEXT
+        self._partial += frame.data
+        if not frame.fin:
             return
-        if frame.fin and self._fragments is None:
-            self._events.append(MessageReceived(bytes(frame.data)))
-            return
-        parts = self._fragments if self._fragments is not None else []
-        if frame.data:  # an endless row of empty fragments costs nothing
-            parts.append(bytes(frame.data))
-        self._fragments = parts
-        if frame.fin:
-            self._fragments = None
-            self._events.append(MessageReceived(b"".join(parts)))
+        payload = bytes(self._partial)
+        self._partial.clear()
+        if self._text and not _is_utf8(payload):
+            self._fail(CloseCode.INVALID_DATA, "a text message is not UTF-8")  # RFC 6455 section 8.1
+        else:
+            self._events.append(MessageReceived(payload))
 
-    def _notice_close(self, now: float) -> None:
-        if self._ws.close_rcvd is not None or self._ws.parser_exc is not None:
-            self._end(now)
+    def _fail(self, code: CloseCode, reason: str) -> None:
+        self._ws.fail(code, reason)
+        self._end()
 
-    def _end(self, now: float) -> None:
+    def _end(self) -> None:
         """Tell the end once. What the peer said counts, then what we said, then that nobody said anything."""
-        del now
         if self._closed:
             return
         self._closed = True
@@ -191,6 +190,14 @@ class WebSocketMachine:
         else:
             event = Closed(CloseCode.ABNORMAL, "the connection ended without a goodbye", by_peer=True)
         self._events.append(event)
+
+
+def _is_utf8(payload: bytes) -> bool:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _short(reason: str) -> str:

@@ -26,6 +26,8 @@ class KeyKind(StrEnum):
 
 def parse_auth_key(text: str) -> str:
     """Return the key, or raise `InvalidValueError`; the message never contains the key."""
-    if not re.fullmatch(r"[\x21-\x7e]{1,64}", text, re.ASCII):
-        raise InvalidValueError("a first-authentication key has 1 to 64 printable ASCII characters without spaces")
+    if len(text) > MAX_KEY_CHARACTERS or not re.fullmatch(r"[\x21-\x7e]+", text):
+        raise InvalidValueError(
+            f"a first-authentication key has 1 to {MAX_KEY_CHARACTERS} printable ASCII characters without spaces"
+        )
     return text

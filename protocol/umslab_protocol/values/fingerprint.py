@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from umslab_protocol.errors import InvalidValueError
 
 _PART_DIGITS = 16
+_UPPER = str.maketrans("abcdef", "ABCDEF")  # str.upper() would make FF of the ligature U+FB00
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +74,4 @@ class CommunicationToken:
 
 
 def _bare(text: str) -> str:
-    return re.sub(r"[:\-\s]", "", text).upper()
+    return re.sub(r"[:\-\s]", "", text).translate(_UPPER)

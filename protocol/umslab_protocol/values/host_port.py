@@ -10,6 +10,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from umslab_protocol.errors import InvalidValueError
 
 DEFAULT_WEB_PORT = 8443  # P1
+_SCOPED = re.compile(r"[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]{1,15})?", re.ASCII)  # Linux: an interface name has at most 15
 _NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?", re.ASCII)
 
 
@@ -49,6 +50,8 @@ def parse_host(text: str) -> str:
 
 
 def _is_address(text: str, kind: type[IPv4Address | IPv6Address]) -> bool:
+    if not _SCOPED.fullmatch(text):  # ipaddress takes anything for a scope, line breaks too
+        return False
     try:
         kind(text)
     except AddressValueError:

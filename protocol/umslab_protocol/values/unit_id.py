@@ -17,6 +17,7 @@ UnitId = NewType("UnitId", str)
 MacAddress = NewType("MacAddress", str)
 
 _FIXED = re.compile(r"[0-9A-F]{12}", re.ASCII)
+_ANY_CASE = re.compile(r"[0-9A-Fa-f]{12}", re.ASCII)
 _POCKET = re.compile(r"85641000[0-9A-Z]{10}", re.ASCII)
 
 
@@ -33,9 +34,9 @@ def parse_unit_id(text: str) -> UnitId:
 
 def parse_mac(text: str) -> MacAddress:
     """Return a MAC address as 12 upper-case hexadecimal digits; separators and case are forgiven."""
-    digits = re.sub(r"[:.\-]", "", text).upper()
-    if _FIXED.fullmatch(digits):
-        return MacAddress(digits)
+    digits = re.sub(r"[:.\-]", "", text)
+    if _ANY_CASE.fullmatch(digits):
+        return MacAddress(digits.upper())
     raise InvalidValueError(f"{text[:40]!r} is not a MAC address: expected 12 hexadecimal digits such as 00E0C514325B")
 
 
@@ -45,4 +46,4 @@ def is_locally_administered(unit_id: UnitId) -> bool:
 
 
 def _looks_like_mac(text: str) -> bool:
-    return bool(_FIXED.fullmatch(re.sub(r"[:.\-]", "", text[:40]).upper()))
+    return bool(_ANY_CASE.fullmatch(re.sub(r"[:.\-]", "", text[:40])))

@@ -26,7 +26,7 @@ def parse_basic(value: str) -> tuple[str, str]:
         raise InvalidValueError("the Authorization header does not use the Basic scheme")
     try:
         text = binascii.a2b_base64(token.strip(), strict_mode=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError, ValueError):
+    except ValueError:  # also binascii.Error and UnicodeDecodeError
         raise InvalidValueError("the Basic credentials are not base64 of UTF-8 text") from None
     user, colon, password = text.partition(":")
     if not colon:

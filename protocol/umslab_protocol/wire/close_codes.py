@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Why a management session ends: WebSocket close codes and the refusals before there is a session.
 
-Provenance: 1000-1015 are RFC 6455 section 7.4; 4000-4999 and the `Umslab-Refusal` header are SIMULATED (NP18). What the
-vendor documents is that a device can tell "unknown device" from every other refusal (L5, L7).
+Provenance: 1000-1011 are RFC 6455 section 7.4, 1013 comes from the IANA registry that it opened; 4000-4999 and the
+`Umslab-Refusal` header are SIMULATED (NP18). What the vendor documents is that a device can tell "unknown device" from
+every other refusal (L5, L7).
 """
 
 from __future__ import annotations

@@ -2,13 +2,14 @@
 """The messages on the management WebSocket, version 1.
 
 Provenance: SIMULATED. IGEL does not publish what travels on `ws-connect` (NP6, NP7, NP18-NP22); every name and byte
-here is ours, except that attributes of a device carry the names of the vendor's REST interface (section 15.4) and that
-message names follow published command names where there are any (section 5.3). `docs/protocol.md` describes the
-format; this file is its source.
+here is ours, except that attributes of a device carry the names of the vendor's REST interface (section 15.4; only
+`firmwareVersion` is ours, because that interface has a database number there) and that message names follow published
+command names where there are any (section 5.3). `docs/protocol.md` describes the format; this file is its source.
 
-Each message is one WebSocket text message holding one JSON object with a `type`. A message that wants an answer carries
-an `id` that its sender has not used in this session; the answer names it in `re`. Unknown members are ignored, so that
-a newer minor format can be spoken to an older peer; an unknown `type` is answered with an `error`.
+Each message is one WebSocket text message holding one JSON object with a `type`; a binary message is read alike. After
+the greeting, a message that wants an answer carries an `id` that its sender has not used in this session; the answer
+names it in `re`. Unknown members are ignored, so that a newer minor format can be spoken to an older peer; an unknown
+`type` is answered with an `error`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class DeviceInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     unitID: Text  # noqa: N815 - the published name
     mac: Text
-    firmwareVersion: Text  # noqa: N815
+    firmwareVersion: Text  # noqa: N815 - ours
     productId: Text  # noqa: N815
     networkName: Text = ""  # noqa: N815
     serialNumber: Text = ""  # noqa: N815
@@ -74,7 +75,7 @@ class Welcome(Struct, frozen=True, kw_only=True, tag="welcome", tag_field="type"
 
 
 class UpdateDeviceInfo(Struct, frozen=True, kw_only=True, tag="updateDeviceInfo", tag_field="type"):
-    """Device to server: what the device is; acknowledged when it is stored (L1)."""
+    """Device to server: what the device is (L1); acknowledged when it is stored."""
 
     id: MessageId
     info: DeviceInfo
@@ -114,6 +115,7 @@ class _Envelope(Struct):
 
 
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # all that msgspec raises for foreign bytes
 _KNOWN = {kind.__struct_config__.tag for kind in MESSAGE_TYPES}
 
 
@@ -141,17 +143,17 @@ def decode_message(payload: bytes) -> Message:
     payload = payload.removeprefix(b"\xef\xbb\xbf")
     try:
         return _decoder.decode(payload)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise _explain(payload, str(error)) from None
+    except _UNREADABLE as error:
+        raise _explain(payload, str(error)[:300]) from None
 
 
 def _explain(payload: bytes, reason: str) -> UnreadableMessageError:
     try:
         envelope = _envelope_decoder.decode(payload)
     except msgspec.ValidationError:
-        return UnreadableMessageError("a message is a JSON object with a text `type`", code="invalid-message")
-    except (msgspec.DecodeError, RecursionError):
-        return UnreadableMessageError(f"the message is not JSON: {reason}", code="not-json")
+        return UnreadableMessageError(reason, code="invalid-message")
+    except _UNREADABLE as error:
+        return UnreadableMessageError(f"the message is not JSON: {error}", code="not-json")
     if envelope.type not in _KNOWN:
         return UnreadableMessageError(f"unknown type {envelope.type[:60]!r}", code="unknown-type", re=envelope.id)
     return UnreadableMessageError(reason, code="invalid-message", re=envelope.id)

@@ -32,7 +32,7 @@ class FormatSource:
 FORMATS: tuple[FormatSource, ...] = (
     FormatSource("URL paths below /device-connector", Provenance.DOCUMENTED, "E1-E5"),
     FormatSource("EST cacerts, csrattrs, simpleenroll, simplereenroll", Provenance.STANDARD, "RFC 7030, 8951, 9908"),
-    FormatSource("PEM armour around cacerts", Provenance.DOCUMENTED, "X4 (implied)"),
+    FormatSource("PEM armour around cacerts", Provenance.DOCUMENTED, "X4 (implied by a community script, not stated)"),
     FormatSource("first-authentication key as HTTP Basic password", Provenance.SIMULATED, "X6, NP10"),
     FormatSource("subject and profile of the device certificate", Provenance.SIMULATED, "X14, NP11"),
     FormatSource("WebSocket opening and frames", Provenance.STANDARD, "RFC 6455"),

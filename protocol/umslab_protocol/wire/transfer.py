@@ -25,7 +25,8 @@ class Wrapping(StrEnum):
     """Armoured, as X4 implies for the real server."""
 
 
-_ARMOUR = re.compile(rb"-----BEGIN [A-Z0-9 #]{1,40}-----(.*?)-----END [A-Z0-9 #]{1,40}-----", re.DOTALL)
+_BEGIN = re.compile(rb"-----BEGIN [A-Z0-9 #]{1,40}-----")
+_END = re.compile(rb"-----END [A-Z0-9 #]{1,40}-----")
 _BLANKS = b" \t\r\n\x0b\x0c"
 
 
@@ -48,8 +49,9 @@ def decode_body(body: bytes) -> bytes:
     """
     if body[:1] == b"\x30" and body[1:2] > b"\x7f":
         return body  # a DER SEQUENCE with a long-form length: no base64 text continues like this
-    armoured = _ARMOUR.search(body)
-    text = (armoured.group(1) if armoured else body).translate(None, _BLANKS)
+    if (begin := _BEGIN.search(body)) and (end := _END.search(body, begin.end())):
+        body = body[begin.end() : end.start()]
+    text = body.translate(None, _BLANKS)
     if not text:
         raise InvalidValueError("the body is empty")
     try:

@@ -8,7 +8,6 @@ whether IGEL's payload compression is RFC 7692 is unknown (W13).
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
@@ -81,24 +80,28 @@ def check_answer(headers: Headers, key: bytes, offered: Sequence[str] = ()) -> s
         raise RemoteProtocolError("the server's Sec-WebSocket-Accept does not fit our key", code="bad-upgrade")
     if _tokens(headers, "sec-websocket-extensions"):
         raise RemoteProtocolError("the server chose an extension nobody offered", code="bad-upgrade")
-    chosen = _one(headers, "sec-websocket-protocol")
-    if chosen is not None and chosen not in offered:
+    chosen = _values(headers, "sec-websocket-protocol")
+    if len(chosen) > 1 or not set(chosen) <= set(offered):
         raise RemoteProtocolError("the server chose a subprotocol nobody offered", code="bad-upgrade")
-    return chosen
+    return chosen[0] if chosen else None
+
+
+def _values(headers: Headers, name: str) -> list[str]:
+    return [value.strip() for key, value in headers if key == name]
 
 
 def _one(headers: Headers, name: str) -> str | None:
-    values = [value.strip() for key, value in headers if key == name]
+    values = _values(headers, name)
     return values[0] if len(values) == 1 else None
 
 
 def _tokens(headers: Headers, name: str, *, fold: bool = True) -> list[str]:
-    joined = ",".join(value for key, value in headers if key == name)
+    joined = ",".join(_values(headers, name))
     return [(token.lower() if fold else token) for part in joined.split(",") if (token := part.strip())]
 
 
 def _is_key(text: str) -> bool:
     try:
         return len(base64.b64decode(text, validate=True)) == 16
-    except (binascii.Error, ValueError):
+    except ValueError:  # also binascii.Error
         return False
