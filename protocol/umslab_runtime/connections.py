@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from umslab_runtime.clock import Clock
-    from umslab_runtime.http import Application, SwitchedRun
+    from umslab_runtime.http import Application, SwitchedRun, Upgrade
     from umslab_runtime.limits import Limits
     from umslab_runtime.network import Listener
     from umslab_runtime.streams import Transport
@@ -56,12 +56,14 @@ class ConnectionServer:
         self._limits = limits
         self._clock = clock
         self._server_name = server_name
-        self._most = min(limits.connections, descriptor_limit() - _SPARE_DESCRIPTORS)
+        descriptors = descriptor_limit()
+        self._most = min(limits.connections, descriptors - min(_SPARE_DESCRIPTORS, descriptors // 2))
         self._gate = HandshakeGate(limits.handshake_steps)
         self._handshakes = trio.CapacityLimiter(limits.handshakes)
         self._room = trio.CapacityLimiter(self._most + OVERFLOW)
         self._http: set[HttpConnection] = set()
         self._listeners: list[Listener] = []
+        self._stopping = False
         self.counters: Counter[str] = Counter()
 
     @property
@@ -78,6 +80,7 @@ class ConnectionServer:
 
     def stop_accepting(self) -> None:
         """Close the listeners; let requests under way finish and idle connections go."""
+        self._stopping = True
         for listener in self._listeners:
             listener.close()
         for connection in self._http:
@@ -89,8 +92,8 @@ class ConnectionServer:
                 transport = await listener.accept()
                 token = object()  # nobody in particular borrows: the connection's task gives back what this one took
                 try:
-                    await self._room.acquire_on_behalf_of(token)
-                    await self._handshakes.acquire_on_behalf_of(token)
+                    await _take(self._room, token)
+                    await _take(self._handshakes, token)
                 except BaseException:
                     transport.abort()
                     raise
@@ -105,6 +108,10 @@ class ConnectionServer:
                 self._handshakes.release_on_behalf_of(token)
             if stream is not None:
                 await self._serve_stream(stream)
+        except Exception:
+            transport.abort()
+            self.counters["defects"] += 1
+            log.exception("defect: a connection ended by an error of ours", peer=str(transport.peer))
         finally:
             self._room.release_on_behalf_of(token)
 
@@ -130,21 +137,37 @@ class ConnectionServer:
                 await run(stream, first_bytes)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the peer is gone; nothing it does may end the server
-        except Exception:
-            self.counters["defects"] += 1
-            log.exception("defect: a connection ended by an error of ours", peer=str(stream.peer))
         finally:
             with trio.move_on_after(_CLOSE_SECONDS, shield=True):
                 await stream.aclose()
 
     async def _serve_http(self, stream: TLSStream) -> tuple[SwitchedRun, bytes] | None:
-        app = self._app if self.open_connections <= self._most else _busy
+        app = self._answer if self.open_connections <= self._most else _busy
         connection = HttpConnection(stream, app, limits=self._limits, clock=self._clock, server_name=self._server_name)
         self._http.add(connection)
+        if self._stopping:
+            connection.close_when_idle()
         try:
             return await connection.serve()
         finally:
             self._http.discard(connection)
+
+    async def _answer(self, request: Request, /) -> Response | Upgrade:
+        try:
+            return await self._app(request)
+        except Exception:
+            self.counters["defects"] += 1
+            log.exception("defect: a request ended by an error of ours", peer=str(request.peer.address))
+            message = "an error inside the server; its log has the details"
+            return text_response(500, message, [("Connection", "close")])
+
+
+async def _take(limiter: trio.CapacityLimiter, token: object) -> None:
+    """Take a place, waiting for one only when there is none: a turn of the loop for each would slow every connect."""
+    try:
+        limiter.acquire_on_behalf_of_nowait(token)
+    except trio.WouldBlock:
+        await limiter.acquire_on_behalf_of(token)
 
 
 async def _busy(request: Request, /) -> Response:

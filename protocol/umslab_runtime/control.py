@@ -12,6 +12,7 @@ Provenance: ours; a tool for people and scripts on the same machine, not part of
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,7 @@ MAX_REQUEST_BYTES = 24 * 1024 * 1024
 MAX_ANSWER_BYTES = 512 * 1024 * 1024
 MAX_CLIENTS = 64
 _LONGEST_SOCKET_PATH = 107  # sun_path of Linux, less its NUL
+_BREATHER_SECONDS = 0.1
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +65,11 @@ class ControlServer:
         limiter = trio.CapacityLimiter(MAX_CLIENTS)
         async with trio.open_nursery() as nursery:
             while True:
-                stream = await listener.accept()
+                try:
+                    stream = await listener.accept()
+                except OSError:  # no descriptor left, or the client is gone again
+                    await trio.sleep(_BREATHER_SECONDS)
+                    continue
                 nursery.start_soon(self._serve_client, stream, limiter)
 
     async def _serve_client(self, stream: trio.SocketStream, limiter: trio.CapacityLimiter) -> None:
@@ -71,19 +77,20 @@ class ControlServer:
             async with stream, limiter:
                 buffer = bytearray()
                 while (line := await _read_line(stream, buffer, MAX_REQUEST_BYTES)) is not None:
-                    await _write_line(stream, await self._answer(line, stream))
+                    await stream.send_all(await self._answer(line, stream))
 
-    async def _answer(self, line: bytes, stream: trio.SocketStream) -> dict[str, Any]:
+    async def _answer(self, line: bytes, stream: trio.SocketStream) -> bytes:
         async def emit(item: Any) -> None:
-            await _write_line(stream, {"item": item})
+            await stream.send_all(_line({"item": item}))
 
         try:
             request = _request_decoder.decode(line)
-            if request.v != VERSION:
-                raise ControlError(f"this server speaks version {VERSION} of the control protocol", "version")
-            return {"ok": True, "result": await self._handle(request.do, request.args, emit)}
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             return _error("invalid", f"not a control request: {error}")
+        if request.v != VERSION:
+            return _error("version", f"this server speaks version {VERSION} of the control protocol")
+        try:
+            return _line({"ok": True, "result": await self._handle(request.do, request.args, emit)})
         except ControlError as error:
             return _error(error.code, str(error))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -109,19 +116,19 @@ async def open_control_listener(path: Path) -> AsyncIterator[tuple[trio.SocketLi
 async def _listen(path: Path) -> AsyncIterator[trio.SocketListener]:
     with suppress(FileNotFoundError):
         path.unlink()  # a server that was killed left it; the lock says that it is gone
-    sock = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
-    mask = os.umask(0o177)
-    try:
-        await sock.bind(os.fspath(path))
-    finally:
-        os.umask(mask)
-    sock.listen(MAX_CLIENTS)
-    try:
-        async with trio.SocketListener(sock) as listener:
-            yield listener
-    finally:
-        with suppress(FileNotFoundError):
-            path.unlink()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        mask = os.umask(0o177)  # and no `await` before it is as it was: it is the whole process's
+        try:
+            sock.bind(os.fspath(path))
+        finally:
+            os.umask(mask)
+        sock.listen(MAX_CLIENTS)
+        try:
+            async with trio.SocketListener(trio.socket.from_stdlib_socket(sock)) as listener:
+                yield listener
+        finally:
+            with suppress(FileNotFoundError):
+                path.unlink()
 
 
 class ControlClient:
@@ -134,7 +141,7 @@ class ControlClient:
     async def call(self, name: str, on_item: Callable[[Any], None] | None = None, **args: Any) -> Any:
         """Send a request; return its result, giving streamed items to `on_item`. Raises `ControlError`."""
         try:
-            await _write_line(self._stream, {"v": VERSION, "do": name, "args": args})
+            await self._stream.send_all(_line({"v": VERSION, "do": name, "args": args}))
             while (line := await _read_line(self._stream, self._buffer, MAX_ANSWER_BYTES)) is not None:
                 answer = msgspec.json.decode(line)
                 if "item" in answer:
@@ -160,8 +167,12 @@ async def connect_control(path: Path) -> AsyncIterator[ControlClient]:
         yield ControlClient(stream)
 
 
-def _error(code: str, message: str) -> dict[str, Any]:
-    return {"ok": False, "error": {"code": code, "message": message}}
+def _error(code: str, message: str) -> bytes:
+    return _line({"ok": False, "error": {"code": code, "message": message}})
+
+
+def _line(message: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(message) + b"\n"
 
 
 async def _read_line(stream: trio.SocketStream, buffer: bytearray, most: int) -> bytes | None:
@@ -177,7 +188,3 @@ async def _read_line(stream: trio.SocketStream, buffer: bytearray, most: int) ->
     line = bytes(buffer[:at])
     del buffer[: at + 1]
     return line
-
-
-async def _write_line(stream: trio.SocketStream, message: dict[str, Any]) -> None:
-    await stream.send_all(msgspec.json.encode(message) + b"\n")

@@ -33,25 +33,22 @@ async def dial_tls(
     """Return a TLS stream whose handshake is done on our side.
 
     `prepare` is called immediately before the context is used: a fleet loads the next device's certificate into the
-    context that all devices of one key type share. `within` bounds the dial and the handshake, in seconds each.
+    context that all devices of one key type share. `within` bounds dial and handshake together, in seconds.
     Raises `DialError`, `TLSError` or `TargetRefusedError`. In TLS 1.3 a server that refuses our certificate says so
     only at the first read (`TLSBrokenError`).
     """
-    transport = await _dial(network, target, within, unit_id)
-    try:
-        if prepare is not None:
-            prepare()  # and no `await` before wrap_tls has taken the certificate
-        stream = transport.wrap_tls(context, server_side=False, server_hostname=target.host)
-    except BaseException:
-        transport.abort()
-        raise
+    transport: Transport | None = None
     with trio.move_on_after(within):
+        transport = await network.dial(target, unit_id=unit_id)
+        try:
+            if prepare is not None:
+                prepare()  # and no `await` before wrap_tls has taken the certificate
+            stream = transport.wrap_tls(context, server_side=False, server_hostname=target.host)
+        except BaseException:
+            transport.abort()
+            raise
         await stream.do_handshake()
         return stream
+    if transport is None:
+        raise DialError(DialProblem.TIMEOUT, f"{target}: no answer within {within:g} seconds")
     raise TLSError(TLSProblem.TRUNCATED, f"{target}: connected, but no TLS answer within {within:g} seconds")
-
-
-async def _dial(network: Network, target: HostPort, within: float, unit_id: UnitId | None) -> Transport:
-    with trio.move_on_after(within):
-        return await network.dial(target, unit_id=unit_id)
-    raise DialError(DialProblem.TIMEOUT, f"{target}: no answer within {within:g} seconds")

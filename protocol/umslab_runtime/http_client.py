@@ -101,8 +101,6 @@ class HttpClientConnection:
                 return event
             if isinstance(event, h11.InformationalResponse) and event.status_code == 101:
                 return event
-            if not isinstance(event, h11.InformationalResponse):
-                raise RemoteProtocolError("the server closed the connection instead of answering", code="no-answer")
 
     async def _read_rest(self, head: h11.Response) -> Response:
         answer = Response(head.status_code, _text_headers(head), await self._read_body())
@@ -132,13 +130,19 @@ class HttpClientConnection:
             while True:
                 event = self._h11.next_event()
                 if event is h11.NEED_DATA:
-                    self._h11.receive_data(await self._stream.receive_some())
+                    self._h11.receive_data(await self._receive())
                 elif isinstance(event, h11.Event):
                     return event
                 else:
                     raise RemoteProtocolError("the server's answer has an end nobody expected", code="not-http")
         except h11.RemoteProtocolError as error:
             raise RemoteProtocolError(f"the server's answer is not HTTP: {error}", code="not-http") from None
+
+    async def _receive(self) -> bytes:
+        data = await self._stream.receive_some()
+        if not data and self._h11.their_state is h11.SEND_RESPONSE and not self._h11.trailing_data[0]:
+            raise RemoteProtocolError("the server closed the connection instead of answering", code="no-answer")
+        return data
 
 
 def _text_headers(head: h11.Response | h11.InformationalResponse) -> Headers:

@@ -9,6 +9,7 @@ connection; nothing a peer does raises.
 from __future__ import annotations
 
 from email.utils import format_datetime
+from http.client import responses
 from typing import TYPE_CHECKING
 
 import h11
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from umslab_runtime.http import Application, SwitchedRun
     from umslab_runtime.limits import Limits
     from umslab_runtime.tls import TLSStream
+
+
+_LATE_HEADERS = text_response(408, "the headers of the request took too long")
+_LATE_BODY = text_response(408, "the body of the request took too long")
 
 
 class _RefuseError(Exception):
@@ -47,10 +52,15 @@ class HttpConnection:
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.header_bytes)
         self._peer = Peer(stream.peer, stream.version, stream.peer_certificate)
         self._closing = False
+        self._patience = trio.CancelScope()  # one a request; each phase moves its deadline
+        self._idle = False
+        self._late: Response | None = None
 
     def close_when_idle(self) -> None:
-        """Finish the request under way, then close: the answer says `Connection: close`."""
+        """Finish the request under way, then close: its answer says `Connection: close`. Without one, close now."""
         self._closing = True
+        if self._idle:
+            self._patience.cancel()
 
     async def serve(self) -> tuple[SwitchedRun, bytes] | None:
         """Serve until the end, or until an upgrade: then return who carries on, and the bytes that came behind it.
@@ -83,7 +93,21 @@ class HttpConnection:
     # Reading.
 
     async def _read_request(self) -> Request:
+        with trio.CancelScope() as self._patience:
+            return await self._read_in_time()
+        if self._late is None:
+            raise _GoneError
+        raise _RefuseError(self._late)
+
+    def _allow(self, seconds: float, late: Response | None) -> None:
+        """Give the phase that begins this much time; when it is over, answer `late`, or just go."""
+        self._patience.deadline = trio.current_time() + seconds
+        self._late = late
+
+    async def _read_in_time(self) -> Request:
         head = await self._read_head()
+        if head.method == b"CONNECT":  # h11 would take any answer 2xx for a tunnel
+            raise _RefuseError(text_response(501, "this server is no proxy"))
         target = head.target.decode("ascii")  # h11 allows visible ASCII only
         path, _, query = target.partition("?")
         headers = [(name.decode("ascii"), value.decode("latin-1")) for name, value in head.headers]
@@ -93,42 +117,50 @@ class HttpConnection:
     async def _read_head(self) -> h11.Request:
         event = self._next_event()
         if event is h11.NEED_DATA and not self._h11.trailing_data[0]:
-            with trio.move_on_after(self._limits.idle_seconds) as idle:
-                await self._feed()
-            if idle.cancelled_caught:
+            if self._closing:
                 raise _GoneError
+            self._idle = True
+            self._allow(self._limits.idle_seconds, None)
+            await self._feed()
+            self._idle = False
             event = self._next_event()
-        with trio.move_on_after(self._limits.header_seconds) as patience:
+        if event is h11.NEED_DATA:
+            self._allow(self._limits.header_seconds, _LATE_HEADERS)
             while event is h11.NEED_DATA:
                 await self._feed()
                 event = self._next_event()
-        if patience.cancelled_caught:
-            raise _RefuseError(text_response(408, "the headers of the request took too long"))
-        if isinstance(event, h11.Request):
-            return event
-        raise _GoneError  # ConnectionClosed, or PAUSED after a peer that said close
+        if not isinstance(event, h11.Request):
+            raise _GoneError  # ConnectionClosed
+        # h11 bounds what it waits for; a whole request that comes at once can be longer.
+        size = len(event.target) + sum(len(name) + len(value) + 4 for name, value in event.headers)
+        if size > self._limits.header_bytes:
+            raise _RefuseError(
+                text_response(431, f"request headers may have at most {self._limits.header_bytes} bytes")
+            )
+        return event
 
     async def _read_body(self, headers: Headers) -> bytes:
         self._refuse_long_body(headers)
         if self._h11.they_are_waiting_for_100_continue:
-            await self._send(self._h11.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
+            await self._send(
+                self._h11.send(h11.InformationalResponse(status_code=100, reason=responses[100], headers=[])) or b""
+            )
+        self._allow(self._limits.body_seconds, _LATE_BODY)
         parts: list[bytes] = []
         size = 0
-        with trio.move_on_after(self._limits.body_seconds):
-            while True:
-                event = self._next_event()
-                if event is h11.NEED_DATA:
-                    await self._feed()
-                elif isinstance(event, h11.Data):
-                    parts.append(bytes(event.data))
-                    size += len(event.data)
-                    if size > self._limits.body_bytes:
-                        raise _RefuseError(self._too_large())
-                elif isinstance(event, h11.EndOfMessage):
-                    return b"".join(parts)
-                else:
-                    raise _GoneError
-        raise _RefuseError(text_response(408, "the body of the request took too long"))
+        while True:
+            event = self._next_event()
+            if event is h11.NEED_DATA:
+                await self._feed()
+            elif isinstance(event, h11.Data):
+                parts.append(bytes(event.data))
+                size += len(event.data)
+                if size > self._limits.body_bytes:
+                    raise _RefuseError(self._too_large())
+            elif isinstance(event, h11.EndOfMessage):
+                return b"".join(parts)
+            else:
+                raise _GoneError
 
     def _refuse_long_body(self, headers: Headers) -> None:
         length = next((value for name, value in headers if name == "content-length"), "0")
@@ -146,15 +178,11 @@ class HttpConnection:
             raise _RefuseError(text_response(status, f"not a request this server can read: {error}")) from None
 
     async def _feed(self) -> None:
-        data = await self._stream.receive_some()
-        try:
-            self._h11.receive_data(data)
-        except h11.RemoteProtocolError:
-            raise _GoneError from None  # data after its own end of stream
+        self._h11.receive_data(await self._stream.receive_some())
 
     # Writing.
 
-    async def _send_response(self, answer: Response, *, head_only: bool | None = None) -> None:
+    async def _send_response(self, answer: Response) -> None:
         headers = [*answer.headers, ("Date", format_datetime(self._clock.utc(), usegmt=True))]
         headers.append(("Server", self._server_name))
         no_body = answer.status in {204, 304}
@@ -162,10 +190,9 @@ class HttpConnection:
             headers.append(("Content-Length", str(len(answer.body))))
         if self._closing:
             headers.append(("Connection", "close"))
-        head = h11.Response(status_code=answer.status, headers=headers)
+        head = h11.Response(status_code=answer.status, reason=responses.get(answer.status, ""), headers=headers)
         out = [self._h11.send(head)]
-        is_head = self._h11_request_was_head() if head_only is None else head_only
-        if answer.body and not no_body and not is_head:
+        if answer.body and not no_body and not self._h11_request_was_head():
             out.append(self._h11.send(h11.Data(data=answer.body)))
         out.append(self._h11.send(h11.EndOfMessage()))
         await self._send(b"".join(part for part in out if part))
@@ -184,11 +211,14 @@ class HttpConnection:
 
     async def _switch(self, upgrade: Upgrade) -> tuple[SwitchedRun, bytes]:
         headers = [*upgrade.headers, ("Server", self._server_name)]
-        await self._send(self._h11.send(h11.InformationalResponse(status_code=101, headers=headers)) or b"")
+        head = h11.InformationalResponse(status_code=101, reason=responses[101], headers=headers)
+        await self._send(self._h11.send(head) or b"")
         return upgrade.run, self._h11.trailing_data[0]
 
     async def _send(self, data: bytes) -> None:
-        with trio.move_on_after(self._limits.write_seconds):
-            await self._stream.send_all(data)
-            return
-        raise trio.BrokenResourceError("the peer does not read what it is sent")
+        rest = data[self._stream.send_nowait(data) :]
+        if rest:
+            with trio.move_on_after(self._limits.write_seconds) as patience:
+                await self._stream.send_all(rest)
+            if patience.cancelled_caught:
+                raise trio.BrokenResourceError("the peer does not read what it is sent")

@@ -8,6 +8,7 @@ under way and delivers it when the link heals, as retransmission would. It does 
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _BUFFER_BYTES = 256 * 1024
 _FIRST_EPHEMERAL_PORT = 32768
+_BACKLOG = 4096
 
 
 class MemoryNetwork:
@@ -49,11 +51,16 @@ class MemoryNetwork:
 
     def partition(self, one: str, other: str) -> None:
         """Cut the link between two hosts: connects go unanswered, bytes under way wait."""
-        self.link(one, other).up = trio.Event()
+        link = self.link(one, other)
+        if link.up.is_set():
+            link.up = trio.Event()
 
     def heal(self, one: str, other: str) -> None:
         """Mend the link; what waited is delivered."""
-        self.link(one, other).up.set()
+        link = self.link(one, other)
+        link.up.set()
+        for transport in link.transports:
+            transport.wake()
 
     def reset(self, one: str, other: str) -> None:
         """Break every connection between two hosts, as a rebooted firewall does."""
@@ -110,8 +117,8 @@ class MemoryHost(Network):
         network = self._network
         (name,) = await self.resolve(target.host)
         link = network.link(self._name, name)
-        await link.up.wait()
         await trio.sleep(2 * network.latency)
+        await link.up.wait()
         listener = network.listeners.get(Address(name, target.port))
         if listener is None:
             where = Address(name, target.port)
@@ -129,18 +136,19 @@ class MemoryListener(Listener):
     def __init__(self, network: MemoryNetwork, address: Address) -> None:
         self._network = network
         self._address = address
-        self._send, self._receive = trio.open_memory_channel[Transport](4096)
+        self._send, self._receive = trio.open_memory_channel[MemoryTransport](_BACKLOG)
 
     @property
     def address(self) -> Address:
         """Where it listens."""
         return self._address
 
-    def offer(self, transport: Transport) -> None:
+    def offer(self, transport: MemoryTransport) -> None:
         """Put a fresh connection into the backlog."""
         try:
             self._send.send_nowait(transport)
         except trio.WouldBlock:
+            transport.abort()
             raise DialError(DialProblem.TIMEOUT, f"{self._address}: no answer (backlog full)") from None
 
     async def accept(self) -> Transport:
@@ -152,13 +160,12 @@ class MemoryListener(Listener):
 
     def close(self) -> None:
         """Stop listening; connections nobody accepted are reset."""
-        self._network.listeners.pop(self._address, None)
+        if self._network.listeners.get(self._address) is self:  # and not one that has taken the address since
+            del self._network.listeners[self._address]
         self._send.close()
-        while True:
-            try:
-                self._receive.receive_nowait().abort()
-            except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
-                return
+        with contextlib.suppress(trio.EndOfChannel):
+            while True:
+                self._receive.receive_nowait().break_off()
 
 
 class _Pipe:
@@ -170,15 +177,23 @@ class _Pipe:
         self._chunks: deque[tuple[float, bytes]] = deque()
         self._size = 0
         self._lot = trio.lowlevel.ParkingLot()
-        self.ended = False
-        self.broken = False
+        self.ended = False  # the writer has closed: after what is under way comes the end
         self._end_at = 0.0
+        self.deaf = False  # the reader has closed: the writer learns it after the latency, not while the link is cut
+        self._deaf_at = 0.0
+        self.broken = False
 
     @property
     def room(self) -> int:
         return _BUFFER_BYTES - self._size
 
     def put(self, data: bytes) -> int:
+        if self.ended:
+            raise trio.ClosedResourceError("this side of the connection is closed")
+        if self.broken or (self.deaf and self._link.up.is_set() and self._deaf_at <= trio.current_time()):
+            raise trio.BrokenResourceError("the connection was closed by the peer")
+        if self.deaf:
+            return len(data)  # on its way to nobody
         taken = data[: self.room]
         if taken:
             self._chunks.append((trio.current_time() + self._latency, taken))
@@ -192,17 +207,30 @@ class _Pipe:
             self._end_at = trio.current_time() + self._latency
             self._lot.unpark_all()
 
+    def go_deaf(self) -> None:
+        self.deaf = True
+        self._deaf_at = trio.current_time() + self._latency
+        self._chunks.clear()
+        self._size = 0
+        self.wake()
+
     def break_off(self) -> None:
         self.broken = True
+        self.wake()
+
+    def wake(self) -> None:
         self._lot.unpark_all()
 
     async def take(self, most: int) -> bytes:
         await trio.lowlevel.checkpoint()
         while True:
+            if self.deaf:
+                raise trio.ClosedResourceError("this connection is closed")
             if self.broken:
                 raise trio.BrokenResourceError("the connection was reset")
-            await self._link.up.wait()
-            if self._chunks:
+            if not self._link.up.is_set():
+                await self._lot.park()
+            elif self._chunks:
                 at, data = self._chunks[0]
                 if at <= trio.current_time():
                     return self._pop(data, most)
@@ -224,7 +252,7 @@ class _Pipe:
 
     async def wait_room(self) -> None:
         await trio.lowlevel.checkpoint()
-        while not self.room and not self.broken:
+        while not self.room and not self.broken and not self.ended:
             await self._lot.park()
 
 
@@ -262,9 +290,6 @@ class MemoryTransport(Transport):
 
     def send_nowait(self, data: bytes) -> int:
         """Send what there is room for."""
-        self._check_open()
-        if self._out.broken or self._out.ended:
-            raise trio.BrokenResourceError("the connection was closed by the peer")
         return self._out.put(data)
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -288,7 +313,7 @@ class MemoryTransport(Transport):
         if not self._closed:
             self._closed = True
             self._out.end()
-            self._in.end()
+            self._in.go_deaf()
             self._link.transports.discard(self)
 
     def break_off(self) -> None:
@@ -296,6 +321,11 @@ class MemoryTransport(Transport):
         self._in.break_off()
         self._out.break_off()
         self._link.transports.discard(self)
+
+    def wake(self) -> None:
+        """Let both directions look again: the link has been mended."""
+        self._in.wake()
+        self._out.wake()
 
     def _check_open(self) -> None:
         if self._closed:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
 _BACKLOG = 4096
 _BREATHER_SECONDS = 0.1
 _OVERLOAD = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
-_GONE_BEFORE_ACCEPT = {errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH}
+_GONE_BEFORE_ACCEPT = {  # accept(2): errors of the connection, not of the listener
+    errno.ECONNABORTED,
+    errno.EPERM,
+    errno.EPROTO,
+    errno.ENOPROTOOPT,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+}
 _DIAL_PROBLEMS = {
     errno.ECONNREFUSED: DialProblem.REFUSED,
     errno.ETIMEDOUT: DialProblem.TIMEOUT,
@@ -135,7 +145,7 @@ async def _connect(address: str, port: int) -> Transport:
             await trio.lowlevel.wait_writable(sock)
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
-            raise OSError(code, errno.errorcode.get(code, "error"))
+            raise OSError(code, os.strerror(code))
     except OSError as error:
         sock.close()
         raise _dial_error(address, port, error) from error

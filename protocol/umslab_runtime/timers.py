@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from umslab_runtime.clock import Clock
 
 
+_SLACK = 64  # forgotten entries the heap may hold beyond the number of live ones
+
+
 class Wakeable(Protocol):
     """Something with a deadline that can be woken."""
 
@@ -56,6 +59,9 @@ class Timers:
         entry = self._live.pop(id(sleeper), None)
         if entry is not None:
             entry.sleeper = None
+            if len(self._heap) > 2 * len(self._live) + _SLACK:  # storms of short sessions leave nothing but these
+                self._heap = [known for known in self._heap if known.sleeper is not None]
+                heapq.heapify(self._heap)
 
     async def run(self) -> None:
         """Wake whoever is due, for ever."""

@@ -58,12 +58,15 @@ class TLSProblem(StrEnum):
     OTHER = "other"
 
 
-ALERTS: dict[int, str] = {  # RFC 8446 section 6
+ALERTS: dict[int, str] = {  # RFC 8446 section 6, with the older ones its appendix B.2 still lists
     0: "close notify",
     10: "unexpected message",
     20: "bad record MAC",
+    21: "decryption failed",
     22: "record overflow",
+    30: "decompression failure",
     40: "handshake failure",
+    41: "no certificate",
     42: "bad certificate",
     43: "unsupported certificate",
     44: "certificate revoked",
@@ -74,14 +77,19 @@ ALERTS: dict[int, str] = {  # RFC 8446 section 6
     49: "access denied",
     50: "decode error",
     51: "decrypt error",
+    60: "export restriction",
     70: "protocol version",
     71: "insufficient security",
     80: "internal error",
     86: "inappropriate fallback",
     90: "user canceled",
+    100: "no renegotiation",
     109: "missing extension",
     110: "unsupported extension",
+    111: "certificate unobtainable",
     112: "unrecognized name",
+    113: "bad certificate status response",
+    114: "bad certificate hash value",
     115: "unknown PSK identity",
     116: "certificate required",
     120: "no application protocol",
@@ -116,36 +124,37 @@ _VERIFY_PROBLEMS = {
 }
 _VERSION_REASONS = {"UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS_AVAILABLE", "VERSION_TOO_LOW", "VERSION_TOO_HIGH"}
 _NOT_TLS_REASONS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "PACKET_LENGTH_TOO_LONG"}
-_ALERT_NAMES = {name.replace(" ", "_").upper(): number for number, name in ALERTS.items()} | {
-    "DECRYPTION_FAILED": 21,
-    "CERTIFICATE_REQUIRED": 116,
-}
+_ALERT_NAMES = {name.replace(" ", "_").upper(): number for number, name in ALERTS.items()}
+_ALERT_NAMES["USER_CANCELLED"] = 90  # OpenSSL's spelling
 
 
 def explain_ssl_error(error: ssl.SSLError) -> TLSError:
     """Translate what the ssl module raises into one of our reasons."""
-    reason = error.reason or ""
+    reason = _reason(error)
     if isinstance(error, ssl.SSLCertVerificationError):
         problem = _VERIFY_PROBLEMS.get(error.verify_code, TLSProblem.UNTRUSTED)
         return TLSError(problem, f"the peer's certificate was refused: {error.verify_message}")
     if (alert := _alert_number(reason)) is not None:
-        name = ALERTS.get(alert, "unknown alert")
-        return TLSError(TLSProblem.ALERT, f"the peer answered with TLS alert {alert} ({name})", alert)
+        return TLSError(TLSProblem.ALERT, f"the peer answered with TLS alert {alert} ({ALERTS[alert]})", alert)
     if reason in _VERSION_REASONS:
         return TLSError(TLSProblem.VERSION, "the two sides have no TLS version in common")
     if reason in _NOT_TLS_REASONS:
         return TLSError(TLSProblem.NOT_TLS, "what the peer sent is not TLS")
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) or reason == "UNEXPECTED_EOF_WHILE_READING":
         return TLSError(TLSProblem.TRUNCATED, "the peer closed the connection in the middle of TLS")
-    return TLSError(TLSProblem.OTHER, f"TLS failed: {reason.replace('_', ' ').lower() or 'no reason given'}")
+    return TLSError(TLSProblem.OTHER, f"TLS failed: {reason.replace('_', ' ').lower()}")
+
+
+def _reason(error: ssl.SSLError) -> str:
+    """OpenSSL's name of the reason; for one that Python's table lacks, made from its text, which says the same."""
+    text = re.sub(r"^\[\w+\] | \(_ssl\.c:\d+\)$", "", str(error), flags=re.ASCII)
+    return getattr(error, "reason", None) or text.replace(" ", "_").upper()
 
 
 def _alert_number(reason: str) -> int | None:
     """Read the alert out of reasons such as TLSV1_ALERT_UNKNOWN_CA or TLSV13_ALERT_CERTIFICATE_REQUIRED."""
     match = re.fullmatch(r"(?:TLSV1|TLSV13|SSLV3)_(?:ALERT_)?(.+)", reason)
-    if match is None or ("ALERT" not in reason and match.group(1) not in _ALERT_NAMES):
-        return None
-    return _ALERT_NAMES.get(match.group(1))
+    return None if match is None else _ALERT_NAMES.get(match.group(1))
 
 
 class TLSStream(Stream):
@@ -172,12 +181,15 @@ class TLSStream(Stream):
         """Wait until OpenSSL may write more."""
 
     @abstractmethod
-    async def _flush(self) -> None:
-        """Give the peer everything that OpenSSL has written; nothing to do on a socket."""
+    def _write(self, data: memoryview) -> int:
+        """Write one record and tell how many bytes it took.
+
+        Raises `SSLWantWriteError` when the carrier does not take the record whole; the same bytes are offered again.
+        """
 
     @abstractmethod
-    def _flush_nowait(self) -> bool:
-        """Give the peer what the carrier takes at once; tell whether that was everything."""
+    async def _flush(self) -> None:
+        """Give the peer everything that OpenSSL has written; nothing to do on a socket."""
 
     @abstractmethod
     def _close_carrier(self) -> None:
@@ -212,7 +224,7 @@ class TLSStream(Stream):
         """
         try:
             await self._step_handshake(gate)
-        except (ssl.SSLError, OSError) as error:
+        except (OSError, trio.BrokenResourceError) as error:
             self._broken = True
             await self._farewell()
             raise _as_tls_error(error) from None
@@ -236,21 +248,27 @@ class TLSStream(Stream):
             else:
                 await self._flush()
                 return
+            await self._flush()
             await wait()
 
     async def _farewell(self) -> None:
-        with trio.move_on_after(_LINGER_SECONDS):
-            with contextlib.suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-                await self._flush()
-                await self._half_close_and_drain()
-        self._close_carrier()
-        self._closed = True
+        try:
+            with trio.move_on_after(_LINGER_SECONDS):
+                with contextlib.suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+                    await self._flush()
+                    await self._half_close_and_drain()
+        finally:
+            self._closed = True
+            self._close_carrier()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive at least one byte, or `b""` after the peer's close_notify."""
-        self._check_open()
+        if self._in_a_row >= _FAIRNESS:
+            self._in_a_row = 0
+            await trio.lowlevel.checkpoint()  # before the read: a cancellation loses nothing
         size = max_bytes or RECEIVE_BYTES
         while True:
+            self._check_open()  # also after waiting: another task may have closed or broken the stream meanwhile
             wait = self._wait_readable
             try:
                 data = self._tls.read(size)
@@ -260,14 +278,12 @@ class TLSStream(Stream):
                 wait = self._wait_writable
             except ssl.SSLZeroReturnError:
                 return b""
-            except (ssl.SSLError, OSError) as error:
+            except OSError as error:  # ssl.SSLError is one
                 self._broken = True
                 await self._flush_quietly()
                 raise TLSBrokenError(_as_tls_error(error)) from error
             else:
                 self._in_a_row += 1
-                if self._in_a_row % _FAIRNESS == 0:
-                    await trio.lowlevel.checkpoint()
                 return data
             # Waiting outside the handler: a connection that idles here keeps no exception and no traceback alive.
             await wait()
@@ -280,7 +296,7 @@ class TLSStream(Stream):
         self._sending = True
         try:
             await self._send_all(memoryview(data))
-        except (ssl.SSLError, OSError) as error:
+        except (OSError, trio.BrokenResourceError) as error:
             self._broken = True
             raise TLSBrokenError(_as_tls_error(error)) from error
         except trio.Cancelled:
@@ -291,9 +307,10 @@ class TLSStream(Stream):
 
     async def _send_all(self, rest: memoryview) -> None:
         while rest:
+            self._check_open()
             wait = self._wait_writable
             try:
-                rest = rest[self._tls.write(rest) :]
+                rest = rest[self._write(rest) :]
             except ssl.SSLWantReadError:
                 wait = self._wait_readable
             except ssl.SSLWantWriteError:
@@ -311,13 +328,12 @@ class TLSStream(Stream):
         taken = 0
         try:
             while taken < len(data):
-                taken += self._tls.write(memoryview(data)[taken:])
+                taken += self._write(memoryview(data)[taken:])
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
             pass
-        except (ssl.SSLError, OSError) as error:
+        except (OSError, trio.BrokenResourceError) as error:
             self._broken = True
             raise TLSBrokenError(_as_tls_error(error)) from error
-        self._flush_nowait()
         return taken
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -329,9 +345,10 @@ class TLSStream(Stream):
         """Send close_notify and close; does not wait for the peer's answer."""
         if not self._closed:
             self._closed = True
-            self._notify_close()
             try:
-                await self._flush_quietly()
+                if not self._broken:
+                    self._notify_close()
+                    await self._flush_quietly()
             finally:
                 self._close_carrier()
         await trio.lowlevel.checkpoint()
@@ -379,7 +396,7 @@ class HandshakeGate:
         self.step = trio.CapacityLimiter(steps_at_a_time)
 
 
-def _as_tls_error(error: ssl.SSLError | OSError) -> TLSError:
+def _as_tls_error(error: OSError | trio.BrokenResourceError) -> TLSError:
     if isinstance(error, ssl.SSLError):
         return explain_ssl_error(error)
-    return TLSError(TLSProblem.TRUNCATED, f"the connection broke: {error.strerror or error}")
+    return TLSError(TLSProblem.TRUNCATED, f"the connection broke: {getattr(error, 'strerror', None) or error}")

@@ -43,11 +43,11 @@ class SocketTLSStream(TLSStream):
             self._write_waiter.set()
             self._write_waiter = None
 
+    def _write(self, data: memoryview) -> int:
+        return self._tls.write(data)
+
     async def _flush(self) -> None:
         pass
-
-    def _flush_nowait(self) -> bool:
-        return True
 
     def _close_carrier(self) -> None:
         if self._tls.fileno() >= 0:
@@ -90,6 +90,8 @@ class SocketTransport(Transport):
     def wrap_tls(self, context: ssl.SSLContext, *, server_side: bool, server_hostname: str | None = None) -> TLSStream:
         """Hand the socket to OpenSSL; see `Transport.wrap_tls`."""
         try:
+            # Where the peer is gone already, wrap_socket raises and leaves a descriptor to the garbage collector.
+            self._sock.getpeername()
             tls = context.wrap_socket(
                 self._sock,
                 server_side=server_side,
@@ -113,7 +115,7 @@ class SocketTransport(Transport):
             except BlockingIOError:
                 pass
             except OSError as error:
-                raise trio.BrokenResourceError(str(error)) from error
+                raise self._explain(error) from error
             await trio.lowlevel.wait_readable(self._sock)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -132,10 +134,12 @@ class SocketTransport(Transport):
         except BlockingIOError:
             return 0
         except OSError as error:
-            raise trio.BrokenResourceError(str(error)) from error
+            raise self._explain(error) from error
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the kernel takes more."""
+        if self._sock.fileno() < 0:
+            raise trio.ClosedResourceError("this connection is closed")
         await trio.lowlevel.wait_writable(self._sock)
 
     async def send_eof(self) -> None:
@@ -143,7 +147,7 @@ class SocketTransport(Transport):
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError as error:
-            raise trio.BrokenResourceError(str(error)) from error
+            raise self._explain(error) from error
         await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
@@ -156,3 +160,8 @@ class SocketTransport(Transport):
         if self._sock.fileno() >= 0:
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
+
+    def _explain(self, error: OSError) -> trio.BrokenResourceError | trio.ClosedResourceError:
+        if self._sock.fileno() < 0:
+            return trio.ClosedResourceError("this connection is closed")
+        return trio.BrokenResourceError(error.strerror or str(error))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs that can be repeated exactly: virtual time, and Trio's own task order made a function of a seed.
 
-Trio's switch is private (`_ALLOW_DETERMINISTIC_SCHEDULING` and the random source `_r`); when a new Trio moves it, this file
-fails at import, and that is wanted.
+Trio's switch is private (`_ALLOW_DETERMINISTIC_SCHEDULING` and the random source `_r`); when a new Trio moves it, this
+file fails at import, and that is wanted.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ T = TypeVar("T")
 def _fixed_order(seed: int) -> Iterator[None]:
     before = _run._ALLOW_DETERMINISTIC_SCHEDULING
     state = _run._r.getstate()
-    _run._ALLOW_DETERMINISTIC_SCHEDULING = True
+    vars(_run)["_ALLOW_DETERMINISTIC_SCHEDULING"] = True
     _run._r.seed(seed)
     try:
         yield
     finally:
-        _run._ALLOW_DETERMINISTIC_SCHEDULING = before
+        vars(_run)["_ALLOW_DETERMINISTIC_SCHEDULING"] = before
         _run._r.setstate(state)
 
 

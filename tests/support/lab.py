@@ -65,8 +65,8 @@ def quick_config() -> ServerConfig:
 class LabDevice:
     """A running device and what it told."""
 
-    device: Device
     folder: DeviceFolder
+    device: Device = field(init=False)
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     changes: list[Change] = field(default_factory=list)
     moved: trio.Event = field(default_factory=trio.Event)
@@ -165,8 +165,8 @@ class Lab:
             host=self.host,
             entropy=os.urandom,
         )
-        watched: list[LabDevice] = []
-        device = Device(
+        lab_device = LabDevice(folder)
+        lab_device.device = Device(
             persona,
             folder,
             target or self.target,
@@ -175,11 +175,10 @@ class Lab:
             trust_mode=trust_mode or self.token_mode(),
             auth_key=auth_key,
             key_type=KeyType.P256,
-            on_change=lambda change: watched[0].note(change),
+            on_change=lab_device.note,
         )
-        watched.append(LabDevice(device, folder))
-        self.nursery.start_soon(_live, watched[0])
-        return watched[0]
+        self.nursery.start_soon(_live, lab_device)
+        return lab_device
 
     async def stop_server(self) -> None:
         """End the server in order."""
@@ -251,8 +250,8 @@ async def open_lab(
 ) -> AsyncIterator[Lab]:
     """Open a lab: `real` means loopback sockets and the machine's clock, otherwise memory network and virtual dates.
 
-    After `days` of Trio's time (a minute on real sockets) the test fails: in virtual time a wait for something that never
-    comes would ping its way through eternity.
+    After `days` of Trio's time (a minute on real sockets) the test fails: in virtual time a wait for something that
+    never comes would ping its way through eternity.
     """
     clock: Clock = SystemClock() if real else VirtualClock(EPOCH)
     memory = None if real else MemoryNetwork(latency=latency)

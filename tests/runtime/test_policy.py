@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of umslab_runtime.policy: every class of address. That refusals send nothing is proved in tests/safety."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+
+from umslab_protocol.values.unit_id import UnitId
+from umslab_runtime.policy import LOOPBACK_ONLY, TargetPolicy, TargetRefusedError, effective_address
+
+REAL = UnitId("00E0C514325B")
+SIMULATED = UnitId("02E0C514325B")
+
+LOOPBACK = ["127.0.0.1", "127.255.255.254", "::1", "::ffff:127.0.0.1"]
+PRIVATE = [
+    "10.0.0.1",
+    "172.16.0.1",
+    "172.31.255.254",
+    "192.168.1.10",
+    "169.254.10.20",
+    "fd00::1",
+    "fe80::1",
+    "fe80::1%eth0",
+    "::ffff:192.168.1.10",
+    "::ffff:10.0.0.1",
+]
+PUBLIC = [
+    "8.8.8.8",
+    "172.32.0.1",
+    "192.167.255.255",
+    "193.0.0.1",
+    "100.64.0.1",
+    "2001:4860:4860::8888",
+    "::ffff:8.8.8.8",
+]
+NO_MACHINE = [
+    "0.0.0.0",
+    "255.255.255.255",
+    "224.0.0.1",
+    "239.255.255.250",
+    "240.0.0.1",
+    "::",
+    "ff02::1",
+    "ff05::2",
+    "::ffff:0.0.0.0",
+    "::ffff:255.255.255.255",
+    "::ffff:224.0.0.251",
+    "::127.0.0.1",
+]
+
+
+def owning(*addresses: str) -> TargetPolicy:
+    """The policy of a user who says to own these."""
+    return TargetPolicy(owned=frozenset(ip_address(address) for address in addresses))
+
+
+def refusal(policy: TargetPolicy, address: str, unit_id: UnitId | None = None) -> str:
+    """Why the address is refused."""
+    with pytest.raises(TargetRefusedError) as refused:
+        policy.check(address, unit_id)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("address", LOOPBACK)
+@pytest.mark.parametrize("unit_id", [None, SIMULATED, REAL])
+def test_loopback_is_free(address: str, unit_id: UnitId | None) -> None:
+    """This machine may be called by any simulated device, also by one with a real endpoint's unit ID."""
+    LOOPBACK_ONLY.check(address, unit_id)
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_private_addresses_need_the_users_word(address: str) -> None:
+    """An address outside this machine is refused, and the message says how to consent."""
+    said = refusal(LOOPBACK_ONLY, address)
+
+    assert f"--i-own {effective_address(address)}" in said
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_owned_private_addresses_may_be_called(address: str) -> None:
+    """The user's word opens exactly the address it names."""
+    policy = owning(str(effective_address(address)))
+
+    policy.check(address)
+    policy.check(address, SIMULATED)
+    assert "--i-own" in refusal(policy, "192.168.99.99")
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+@pytest.mark.parametrize("unit_id", [REAL, UnitId("85641000ABCDEFGH12")])
+def test_unit_ids_outside_loopback_are_nobodys(address: str, unit_id: UnitId) -> None:
+    """A unit ID that a real endpoint could have is refused, with one that would do."""
+    said = refusal(owning(str(effective_address(address))), address, unit_id)
+
+    assert f"such as 02{unit_id[2:12]}" in said
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_public_addresses_are_refused_also_when_owned(address: str) -> None:
+    """No word of the user's opens the Internet."""
+    policy = owning(str(effective_address(address)))
+
+    assert "public address" in refusal(policy, address)
+    assert "public address" in refusal(LOOPBACK_ONLY, address, SIMULATED)
+
+
+@pytest.mark.parametrize("address", NO_MACHINE)
+def test_what_is_no_machine_is_refused_also_when_owned(address: str) -> None:
+    """Multicast, broadcast, unspecified and reserved addresses are never called."""
+    policy = owning(str(effective_address(address)))
+
+    assert "not the address of one machine" in refusal(policy, address)
+
+
+def test_mapped_addresses_are_what_they_map() -> None:
+    """An IPv4 address in IPv6 clothes is judged as itself, and a zone does not matter."""
+    assert ip_address("10.1.2.3") == effective_address("::ffff:10.1.2.3")
+    assert ip_address("fe80::1") == effective_address("fe80::1%eth0")
+    assert ip_address("fd00::1") == effective_address("fd00::1")
+
+
+def test_policy_does_not_change() -> None:
+    """Nobody adds an address to a policy that is in use."""
+    with pytest.raises(AttributeError):
+        LOOPBACK_ONLY.owned = frozenset()  # type: ignore[misc]
+    assert frozenset() == LOOPBACK_ONLY.owned
