@@ -79,7 +79,7 @@ class DeviceFolder:
         try:
             persona = msgspec.json.decode(read_limited(self._persona_file), type=Persona)
             parse_unit_id(persona.unit_id)
-        except (CertificateError, msgspec.DecodeError, InvalidValueError) as error:
+        except (CertificateError, msgspec.DecodeError, UnicodeDecodeError, InvalidValueError) as error:
             raise DeviceFolderError(f"{self._persona_file} is damaged: {error}") from None
         return persona
 

@@ -85,7 +85,7 @@ class ControlServer:
 
         try:
             request = _request_decoder.decode(line)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return _error("invalid", f"not a control request: {error}")
         if request.v != VERSION:
             return _error("version", f"this server speaks version {VERSION} of the control protocol")
@@ -151,7 +151,7 @@ class ControlClient:
                     return answer["result"]
                 else:
                     raise ControlError(answer["error"]["message"], answer["error"]["code"])
-        except (trio.BrokenResourceError, msgspec.DecodeError) as error:
+        except (trio.BrokenResourceError, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ControlError(f"the server went away: {error}", "gone") from None
         raise ControlError("the server went away", "gone")
 

@@ -161,4 +161,4 @@ class SessionPump:
         self._machine.on_deadline(self._clock.monotonic())
         self.transmit()
         if self._machine.done:
-            self._stream.abort()  # wakes the reading task, which ends the session
+            self._nursery.start_soon(self._stream.aclose)  # wakes the reading task, which ends the session

@@ -27,7 +27,7 @@ from umslab_runtime.connections import ConnectionServer
 from umslab_runtime.control import ControlServer, open_control_listener
 from umslab_runtime.session_host import open_session_host
 from umslab_server import backup
-from umslab_server.certificates import Certificates, encode_issued, open_or_create, standard_context
+from umslab_server.certificates import Certificates, encode_issued, open_or_create, refuse_lost, standard_context
 from umslab_server.control import Control
 from umslab_server.device_sessions import DeviceSessions
 from umslab_server.enrolment import Enrolment
@@ -123,19 +123,28 @@ class UmsServer:
         """
         with self._folder.locked():
             async with AsyncExitStack() as stack:
-                services = await self._build_services()
-                stack.callback(services.store.close)
-                listeners = [await self._world.network.listen(host, self._config.port) for host in self._config.listen]
-                for listener in listeners:
-                    stack.callback(listener.close)
+                services = await self._build_services(stack)
+                listeners = [await self._listen(host, stack) for host in self._config.listen]
+                control = await self._listen_for_control(stack)
                 host = await stack.enter_async_context(
                     open_session_host(self._world.clock, write_seconds=self._config.limits.write_seconds)
                 )
-                await self._serve(services, host, listeners, task_status)
+                await self._serve(services, host, listeners, control, task_status)
         self._over.set()
 
-    async def _build_services(self) -> Services:
+    async def _listen(self, host: str, stack: AsyncExitStack) -> Listener:
+        listener = await self._world.network.listen(host, self._config.port)
+        stack.callback(listener.close)
+        return listener
+
+    async def _listen_for_control(self, stack: AsyncExitStack) -> tuple[trio.SocketListener, Path] | None:
+        if not self._world.control_socket:
+            return None
+        return await stack.enter_async_context(open_control_listener(self._folder.control))
+
+    async def _build_services(self, stack: AsyncExitStack) -> Services:
         config, world = self._config, self._world
+        refuse_lost(self._folder)
         names = certificate_names(config)
         web, clients = await world.writer.run(
             lambda: open_or_create(self._folder, names, config.certificates, world.clock.utc())
@@ -148,6 +157,7 @@ class UmsServer:
             keep_events=config.registry.events,
         )
         await world.writer.run(store.open)
+        stack.callback(store.close)
         presence = Presence()
         certificates = Certificates(
             web,
@@ -209,7 +219,12 @@ class UmsServer:
         return Router(build_table(est, ws_connect, pages, est_alias=config.enrolment.alias))
 
     async def _serve(
-        self, services: Services, host: SessionHost, listeners: list[Listener], task_status: trio.TaskStatus[Ready]
+        self,
+        services: Services,
+        host: SessionHost,
+        listeners: list[Listener],
+        control: tuple[trio.SocketListener, Path] | None,
+        task_status: trio.TaskStatus[Ready],
     ) -> None:
         connections = ConnectionServer(
             self._build_front(services, host),
@@ -218,10 +233,11 @@ class UmsServer:
             clock=self._world.clock,
             server_name=self._name,
         )
-        async with trio.open_nursery() as background, AsyncExitStack() as stack:
+        async with trio.open_nursery() as background:
             background.start_soon(services.store.run)
             background.start_soon(services.status.recompute)
-            control = await self._open_control(services, connections, background, stack)
+            if control is not None:
+                background.start_soon(self._build_control(services, connections).serve, control[0])
             async with trio.open_nursery() as serving:
                 serving.start_soon(connections.serve, listeners)
                 task_status.started(
@@ -229,21 +245,19 @@ class UmsServer:
                         addresses=[str(listener.address) for listener in listeners],
                         root=self._folder.web / "root.pem",
                         token=str(services.certificates.token),
-                        control=control,
+                        control=None if control is None else control[1],
                         services=services,
                         over=self._over,
                     )
                 )
                 await self._stop.wait()
+                for listener in listeners:
+                    listener.close()  # also when `serve` has not come to it yet
                 await self._drain(services, connections, serving)
             background.cancel_scope.cancel()
         await services.store.drain()
 
-    async def _open_control(
-        self, services: Services, connections: ConnectionServer, background: trio.Nursery, stack: AsyncExitStack
-    ) -> Path | None:
-        if not self._world.control_socket:
-            return None
+    def _build_control(self, services: Services, connections: ConnectionServer) -> ControlServer:
         control = Control(
             keys=services.keys,
             registry=services.registry,
@@ -252,9 +266,7 @@ class UmsServer:
             status=lambda: self._status(services, connections),
             backup=lambda path: self._backup(Path(path)),
         )
-        listener, path = await stack.enter_async_context(open_control_listener(self._folder.control))
-        background.start_soon(ControlServer(control.handle).serve, listener)
-        return path
+        return ControlServer(control.handle)
 
     async def _drain(self, services: Services, connections: ConnectionServer, serving: trio.Nursery) -> None:
         """Refuse what is new, let what is under way finish, tell the sessions goodbye; then no more patience."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from umslab_certs.chain import fingerprint, parse_certificate, subject_of
+from umslab_certs.errors import CertificateError, Fault
 from umslab_certs.pkcs7 import encode_certs_only
 from umslab_certs.store import ClientAuthority, WebCertificates
 from umslab_certs.tls import server_context
@@ -35,6 +36,8 @@ def open_or_create(
 ) -> tuple[WebCertificates, ClientAuthority]:
     """Open what the state folder holds, make what it lacks (which takes seconds for RSA 4096).
 
+    For a folder that may be new; `refuse_lost` is for one that may not.
+
     Raises `CertificateError` for a damaged folder, `OSError` for one that cannot be written.
     """
     if (folder.web / "web.pem").exists():
@@ -46,6 +49,17 @@ def open_or_create(
     if (folder.est / "authority.pem").exists():
         return web, ClientAuthority.open(folder.est)
     return web, ClientAuthority.create(folder.est, key_type=config.client_ca_key, now=now)
+
+
+def refuse_lost(folder: StateFolder) -> None:
+    """Raise `CertificateError` when there is a registry but a certificate store is gone.
+
+    New certificates would lock every registered device out, so making them takes an explicit `umslab certs init`.
+    """
+    lost = [file for file in (folder.web / "web.pem", folder.est / "authority.pem") if not file.exists()]
+    if lost and folder.registry.exists():
+        hint = "restore a backup; or `umslab certs init` makes new ones, and every device must come on board again"
+        raise CertificateError(Fault.INCOMPLETE, f"{lost[0]} is not there, although {folder.registry} is", hint)
 
 
 class Certificates:

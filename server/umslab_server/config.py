@@ -77,7 +77,7 @@ class RegistryConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole configuration of `umslab serve`."""
 
-    listen: list[Text] = field(default_factory=lambda: ["127.0.0.1"])
+    listen: Annotated[list[Text], Meta(min_length=1)] = field(default_factory=lambda: ["127.0.0.1"])
     """Literal addresses to listen on, IPv4 or IPv6."""
     port: Port = DEFAULT_WEB_PORT
     """The web port (P1); 0 takes any free one."""

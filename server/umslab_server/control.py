@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from umslab_certs.errors import CertificateError
 from umslab_protocol.errors import InvalidValueError
@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 ACTOR = "ctl"
 _REFUSALS = (
     KeyProblemError, RegistryError, ImportRefusedError, InvalidValueError, StoreError, CertificateError,
-    BackupError,
+    BackupError, OSError,
 )  # fmt: skip
+
+
+_Number = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class _NoArgs(Struct, forbid_unknown_fields=True):
@@ -40,7 +43,7 @@ class _NoArgs(Struct, forbid_unknown_fields=True):
 
 
 class _KeyNumber(Struct, forbid_unknown_fields=True):
-    id: int
+    id: _Number
 
 
 class _ListKeys(Struct, forbid_unknown_fields=True):
@@ -56,7 +59,7 @@ class _CreateKeys(Struct, forbid_unknown_fields=True):
 
 
 class _EnableKey(Struct, forbid_unknown_fields=True):
-    id: int
+    id: _Number
     enabled: bool
 
 
@@ -87,8 +90,8 @@ class _ImportDevices(Struct, forbid_unknown_fields=True):
 
 
 class _Events(Struct, forbid_unknown_fields=True):
-    after: int | None = None
-    limit: int = 100
+    after: _Number | None = None
+    limit: _Number = 100
     unit_id: str | None = None
     follow: bool = False
 
@@ -161,8 +164,6 @@ class Control:
 
     async def _create_keys(self, args: _CreateKeys, emit: object) -> Any:
         del emit
-        if args.count < 1:
-            raise KeyProblemError("at least one key is made")
         return await self._keys.create(
             args.kind,
             count=args.count,
@@ -233,7 +234,7 @@ class Control:
         return self._certificates.describe()
 
     async def _events(self, args: _Events, emit: Callable[[Any], Awaitable[None]]) -> Any:
-        after = self._store.feed.value - args.limit if args.after is None else args.after
+        after = max(0, self._store.feed.value - args.limit) if args.after is None else args.after
         while True:
             newest = self._store.feed.value  # read before the query, so that nothing committed meanwhile is skipped
             batch = await self._store.events(after, unit_id=args.unit_id)

@@ -28,7 +28,7 @@ from umslab_server.sessions import Admitted, LiveSession, NotAdmitted
 from umslab_server.store import StoreError
 
 if TYPE_CHECKING:
-    from sqlalchemy import RowMapping
+    from sqlalchemy import Connection, RowMapping
 
     from umslab_protocol.machines.websocket import Closed
     from umslab_protocol.values.unit_id import UnitId
@@ -92,8 +92,7 @@ class DeviceSessions:
 
     def left(self, session: LiveSession, closed: Closed) -> None:
         """Note that a session is over."""
-        offline = self._presence.leave(session)
-        if not (offline and session.admitted.known):
+        if not self._presence.leave(session):
             return
         unit_id, code, reason = session.unit_id, int(closed.code), closed.reason
 
@@ -108,6 +107,9 @@ class DeviceSessions:
             self._store.post(work)
 
     async def _greeted(self, session: LiveSession, hello: Hello) -> None:
+        if self._stopping:
+            session.close(CloseCode.GOING_AWAY, "the server is stopping")
+            return
         if not session.admitted.known:
             self._presence.tell_deleted(session)
             return
@@ -115,9 +117,26 @@ class DeviceSessions:
             session.close(CloseCode.REFUSED, "hello names another unit ID than the certificate")
             return
         self._presence.join(session)
+        await self._look_again(session)
+
+    async def _look_again(self, session: LiveSession) -> None:
+        """End a session whose device was deleted, or certificate revoked, between the opening and hello.
+
+        From `join` on it is in `Presence`, where whoever deletes or revokes finds it.
+        """
+        unit_id, digest = session.unit_id, session.admitted.certificate
+        try:
+            known, refused = await self._store.read(lambda connection: _judge(connection, unit_id, digest))
+        except StoreError:
+            session.close(CloseCode.BUSY, BUSY.message)
+            return
+        if not known:
+            self._presence.deregister(unit_id)
+        elif refused is not None:
+            session.close(CloseCode.REFUSED, refused.message)
 
     async def _update_info(self, session: LiveSession, message: UpdateDeviceInfo) -> None:
-        if not session.admitted.known:
+        if not session.admitted.known or session.deregister_id is not None:
             return
         info = message.info
         if info.unitID != session.unit_id:
@@ -125,12 +144,13 @@ class DeviceSessions:
             return
         text = msgspec.json.encode(info).decode()
         digest = hashlib.sha256(text.encode()).hexdigest()
-        if digest != session.admitted.info_digest:
+        if digest != session.info_digest:
             try:
                 await self._store.change(lambda writer: _keep_info(writer, session.unit_id, info, text))
             except StoreError as error:
                 session.send(Error(code="busy", message=str(error), re=message.id))
                 return
+            session.info_digest = digest
         session.send(Ack(re=message.id))
 
     async def _deregistered(self, session: LiveSession) -> None:
@@ -140,7 +160,8 @@ class DeviceSessions:
             if registry.unbury(writer, unit_id):
                 writer.event("device-deregistered", actor="device", unit_id=unit_id)
 
-        await self._store.change(work)
+        with suppress(StoreError):  # then the tombstone stays, for a device that does not come back
+            await self._store.change(work)
         session.close(CloseCode.DEREGISTERED, "this device was deleted from the UMS")
 
 
@@ -152,7 +173,7 @@ def _admit(writer: Writer, unit_id: UnitId, digest: str, address: str) -> Admitt
             return Admitted(unit_id, known=False)
         writer.event("connect-refused", actor=address, unit_id=unit_id, cause="unknown-device")
         return NotAdmitted(410, Refusal.UNKNOWN_DEVICE, f"no device with unit ID {unit_id} is registered here")
-    row = writer.connection.execute(select(certificate).where(certificate.c.sha256 == digest)).mappings().first()
+    row = _certificate(writer.connection, digest)
     if refused := _why_refused(row):
         writer.event("connect-refused", actor=address, unit_id=unit_id, cause=refused.message)
         return refused
@@ -160,7 +181,16 @@ def _admit(writer: Writer, unit_id: UnitId, digest: str, address: str) -> Admitt
         _first_use(writer, row)
     registry.update(writer, unit_id, last_contact=writer.stamp, last_ip=address)
     writer.event("device-connected", actor="device", unit_id=unit_id, address=address)
-    return Admitted(unit_id, info_digest=hashlib.sha256(device["info"].encode()).hexdigest())
+    return Admitted(unit_id, info_digest=hashlib.sha256(device["info"].encode()).hexdigest(), certificate=digest)
+
+
+def _judge(connection: Connection, unit_id: UnitId, digest: str) -> tuple[bool, NotAdmitted | None]:
+    """Tell whether the device is known, and what is wrong with its certificate."""
+    return registry.get(connection, unit_id) is not None, _why_refused(_certificate(connection, digest))
+
+
+def _certificate(connection: Connection, digest: str) -> RowMapping | None:
+    return connection.execute(select(certificate).where(certificate.c.sha256 == digest)).mappings().first()
 
 
 def _why_refused(row: RowMapping | None) -> NotAdmitted | None:
@@ -184,8 +214,7 @@ def _first_use(writer: Writer, row: RowMapping) -> None:
         certificate.update()
         .where(
             certificate.c.unit_id == unit_id,
-            certificate.c.sha256 != digest,
-            certificate.c.issued_at <= row["issued_at"],
+            certificate.c.id < row["id"],
             certificate.c.superseded_at.is_(None),
         )
         .values(superseded_at=writer.stamp)

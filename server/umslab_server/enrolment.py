@@ -17,6 +17,7 @@ import hashlib
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec import Struct
 from sqlalchemy import and_, select
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from umslab_server.presence import Presence
     from umslab_server.store import Store, Writer
     from umslab_server.throttle import Throttle
+
+
+log = structlog.get_logger(__name__)
 
 
 class KnownDevice(StrEnum):
@@ -110,12 +114,16 @@ class Enrolment:
             return EnrolmentRefused(status=400, message=str(error))
         # A source that guesses a lot no longer fills the event feed with its guesses.
         noisy = self._throttle.is_slowed(source, self._clock.monotonic())
-        answer, replaced = await self._store.change(
-            lambda writer: self._enrol(writer, request, secret, source, quiet=noisy)
-        )
-        if answer is WRONG_KEY:
-            wait = self._throttle.wrong(source, unit_id, self._clock.monotonic())
-            return _slow_down(wait) if wait > 0 else answer
+        with self._throttle.trying(source, unit_id):
+            try:
+                answer, replaced = await self._store.change(
+                    lambda writer: self._enrol(writer, request, secret, source, quiet=noisy)
+                )
+            except CertificateError as error:
+                return _cannot_issue(error)
+            if answer is WRONG_KEY:
+                wait = self._throttle.wrong(source, unit_id, self._clock.monotonic())
+                return _slow_down(wait) if wait > 0 else answer
         self._throttle.right(source, unit_id)
         if replaced:
             self._presence.refuse(unit_id, "this device enrolled again")
@@ -154,12 +162,18 @@ class Enrolment:
         try:
             current = parse_certificate(presented)
             check_presented_time(current, self._clock.utc(), accept_expired=self._accept_expired)
+        except CertificateError as error:
+            return EnrolmentRefused(status=403, message=str(error))
+        try:
             request = read_request(der)
             check_renewal(request, current)
         except CertificateError as error:
             return EnrolmentRefused(status=400, message=str(error))
         digest = hashlib.sha256(presented).hexdigest()
-        return await self._store.change(lambda writer: self._renew(writer, request, digest, source))
+        try:
+            return await self._store.change(lambda writer: self._renew(writer, request, digest, source))
+        except CertificateError as error:
+            return _cannot_issue(error)
 
     def _renew(self, writer: Writer, request: EnrolmentRequest, digest: str, source: str) -> Issued | EnrolmentRefused:
         unit_id = request.unit_id
@@ -213,6 +227,11 @@ def _slow_down(wait: float) -> EnrolmentRefused:
     return EnrolmentRefused(status=429, message="too many wrong first-authentication keys", retry_after=wait)
 
 
+def _cannot_issue(error: CertificateError) -> EnrolmentRefused:
+    log.error("the EST client CA cannot issue", problem=str(error))
+    return EnrolmentRefused(status=503, message=f"this server's client CA cannot issue certificates: {error}")
+
+
 def _request_digest(request: EnrolmentRequest) -> str:
     return hashlib.sha256(request.der).hexdigest()
 
@@ -235,7 +254,10 @@ def _issued_before(writer: Writer, request: EnrolmentRequest, under: ColumnEleme
 
 def _has_active(writer: Writer, unit_id: UnitId) -> bool:
     query = select(certificate.c.sha256).where(
-        certificate.c.unit_id == unit_id, certificate.c.first_used_at.is_not(None), _valid()
+        certificate.c.unit_id == unit_id,
+        certificate.c.first_used_at.is_not(None),
+        certificate.c.not_after > writer.stamp,
+        _valid(),
     )
     return writer.connection.execute(query).first() is not None
 

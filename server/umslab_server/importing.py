@@ -48,7 +48,7 @@ def read_csv(data: bytes) -> list[ImportedDevice]:
     except UnicodeDecodeError as error:
         raise ImportRefusedError(f"the file is not UTF-8 text (byte {error.start})") from None
     devices: dict[str, ImportedDevice] = {}
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=";")
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=";", strict=True)
     try:
         for fields in reader:
             if not any(value.strip() for value in fields):

@@ -38,6 +38,8 @@ class AuthKey(Struct, frozen=True, kw_only=True):
 
     id: int
     kind: KeyKind
+    state: str
+    """`unused`, `in use`, `used`, `spent` or `disabled`."""
     label: str
     bound_to: str | None
     enabled: bool
@@ -47,17 +49,6 @@ class AuthKey(Struct, frozen=True, kw_only=True):
     used_at: str | None
     spent_at: str | None
     secret: str | None = None
-
-    @property
-    def state(self) -> str:
-        """One word: `unused`, `in use`, `used`, `spent` or `disabled`."""
-        if not self.enabled:
-            return "disabled"
-        if self.spent_at is not None:
-            return "spent"
-        if self.used_at is not None:
-            return "used"
-        return "in use" if self.uses else "unused"
 
 
 class Keys:
@@ -81,20 +72,22 @@ class Keys:
         `chosen` is the text of one key (K1: a mass-deployment key may be chosen); otherwise secrets are random. A bound
         key is made for each unit ID of `bound_to`. Raises `KeyProblemError` for a text that exists already.
         """
+        if not 1 <= max(count, len(bound_to)) <= MAX_KEYS_AT_ONCE:
+            raise KeyProblemError(f"1 to {MAX_KEYS_AT_ONCE} keys are made at once")
         owners: Sequence[UnitId | None] = list(bound_to) or [None] * count
         if (kind is KeyKind.BOUND) != bool(bound_to):
             raise KeyProblemError("a bound key needs unit IDs, and only a bound key has them")
         if chosen is not None and len(owners) != 1:
             raise KeyProblemError("only one key can have the text that was chosen")
-        if len(owners) > MAX_KEYS_AT_ONCE:
-            raise KeyProblemError(f"at most {MAX_KEYS_AT_ONCE} keys are made at once")
 
         def work(writer: Writer) -> list[AuthKey]:
-            made = []
-            for owner in owners:
-                values = {"kind": str(kind), "label": label, "bound_to": owner, "secret": chosen or _new_secret()}
-                made.append(_insert(writer, values, actor))
-            return made
+            common = {"kind": str(kind), "label": label, "created_at": writer.stamp}
+            wanted = [{**common, "bound_to": owner, "secret": chosen or _new_secret()} for owner in owners]
+            insert = auth_key.insert().returning(auth_key, sort_by_parameter_order=True)
+            rows = writer.connection.execute(insert, wanted).mappings().all()
+            for row in rows:
+                writer.event("key-created", actor=actor, unit_id=row["bound_to"], key=row["id"], key_kind=row["kind"])
+            return [_view(row, with_secret=True) for row in rows]
 
         try:
             return await self._store.change(work)
@@ -167,16 +160,10 @@ def spend(writer: Writer, key_id: int) -> None:
     )
 
 
-def _insert(writer: Writer, values: dict[str, Any], actor: str) -> AuthKey:
-    insert = auth_key.insert().values(**values, created_at=writer.stamp).returning(auth_key)
-    row = writer.connection.execute(insert).mappings().one()
-    writer.event("key-created", actor=actor, unit_id=row["bound_to"], key=row["id"], key_kind=row["kind"])
-    return _view(row, with_secret=True)
-
-
 def _new_secret() -> str:
     """Digits like the vendor's samples (K4); the first is not 0, so that no spreadsheet shortens it."""
-    return str(secrets.randbelow(9) + 1) + "".join(str(secrets.randbelow(10)) for _ in range(GENERATED_KEY_DIGITS - 1))
+    smallest = 10 ** (GENERATED_KEY_DIGITS - 1)
+    return str(smallest + secrets.randbelow(9 * smallest))
 
 
 def _row(connection: Connection, key_id: int) -> RowMapping:
@@ -190,6 +177,7 @@ def _view(row: RowMapping, *, with_secret: bool = False) -> AuthKey:
     return AuthKey(
         id=row["id"],
         kind=KeyKind(row["kind"]),
+        state=_state(row),
         label=row["label"],
         bound_to=row["bound_to"],
         enabled=bool(row["enabled"]),
@@ -200,3 +188,13 @@ def _view(row: RowMapping, *, with_secret: bool = False) -> AuthKey:
         spent_at=row["spent_at"],
         secret=row["secret"] if with_secret else None,
     )
+
+
+def _state(row: RowMapping) -> str:
+    if not row["enabled"]:
+        return "disabled"
+    if row["spent_at"] is not None:
+        return "spent"
+    if row["used_at"] is not None:
+        return "used"
+    return "in use" if row["uses"] else "unused"

@@ -54,7 +54,9 @@ class Presence:
             self.tell_deleted(session)
 
     def tell_deleted(self, session: LiveSession) -> None:
-        """Send `deregister`; its acknowledgement is handled by the session service."""
+        """Send `deregister` once; its acknowledgement is handled by the session service."""
+        if session.deregister_id is not None:
+            return
         session.deregister_id = next(self._message_ids)
         session.send(Deregister(id=session.deregister_id, reason="this device was deleted from the UMS"))
 

@@ -93,7 +93,7 @@ class Registry:
 
         def query(connection: Connection) -> tuple[RowMapping, Sequence[RowMapping]]:
             found = connection.execute(
-                select(certificate).where(certificate.c.unit_id == unit_id).order_by(certificate.c.issued_at)
+                select(certificate).where(certificate.c.unit_id == unit_id).order_by(certificate.c.id)
             )
             return find(connection, unit_id), found.mappings().all()
 
@@ -150,6 +150,8 @@ class Registry:
 
     async def edit(self, unit_id: UnitId, values: dict[str, str], *, actor: str) -> None:
         """Change attributes that people keep. Raises `RegistryError`."""
+        if not values:
+            raise RegistryError("nothing to change was named")
         if unknown := sorted(set(values) - set(EDITABLE)):
             raise RegistryError(f"{', '.join(unknown)} cannot be edited; these can: {', '.join(EDITABLE)}")
 
@@ -165,20 +167,24 @@ class Registry:
         wanted = list(devices)
 
         def work(writer: Writer) -> list[str]:
-            existing = []
-            for one in wanted:
-                if get(writer.connection, one.unit_id) is not None:
-                    existing.append(str(one.unit_id))
-                    continue
-                insert(writer, one.unit_id, mac=one.mac, name=one.name, **one.attributes)
-                writer.event("device-imported", actor=actor, unit_id=one.unit_id)
-            return existing
+            known = set(writer.connection.execute(select(device.c.unit_id)).scalars())
+            empty = dict.fromkeys(EDITABLE, "")
+            rows = [
+                {**empty, **_new_row(writer, one.unit_id, mac=one.mac, name=one.name), **one.attributes}
+                for one in wanted
+                if one.unit_id not in known
+            ]
+            if rows:
+                writer.connection.execute(device.insert(), rows)
+            for row in rows:
+                writer.event("device-imported", actor=actor, unit_id=row["unit_id"])
+            return [str(one.unit_id) for one in wanted if one.unit_id in known]
 
         existing = await self._store.change(work)
         return len(wanted) - len(existing), existing
 
     async def revoke(self, unit_id: UnitId, *, actor: str, reason: str) -> int:
-        """Revoke all certificates of a device (X13, SE4); returns how many were valid."""
+        """Revoke all certificates of a device (X13, SE4); returns how many were not revoked before."""
 
         def work(writer: Writer) -> int:
             find(writer.connection, unit_id)
@@ -220,10 +226,17 @@ def get(connection: Connection, unit_id: UnitId) -> RowMapping | None:
     return connection.execute(select(device).where(device.c.unit_id == unit_id)).mappings().first()
 
 
-def insert(writer: Writer, unit_id: UnitId, *, mac: str = "", name: str = "", **attributes: str | None) -> None:
-    """Add a device; without a name it gets the default one (U6)."""
-    values = {"mac": mac or unit_id[-12:], "name": name or default_name(unit_id), **attributes}
-    writer.connection.execute(device.insert().values(unit_id=unit_id, created_at=writer.stamp, **values))
+def insert(writer: Writer, unit_id: UnitId, *, registered_at: str) -> None:
+    """Add a device that registers now."""
+    row = _new_row(writer, unit_id)
+    writer.connection.execute(device.insert().values(**row, registered_at=registered_at))
+
+
+def _new_row(writer: Writer, unit_id: UnitId, *, mac: str = "", name: str = "") -> dict[str, str]:
+    """What every new device has; without a name it gets the default one (U6)."""
+    from_unit_id = unit_id if len(unit_id) == 12 else ""  # a UD Pocket's unit ID holds no MAC address (U2)
+    identity = {"unit_id": unit_id, "mac": mac or from_unit_id, "name": name or default_name(unit_id)}
+    return {**identity, "created_at": writer.stamp}
 
 
 def update(writer: Writer, unit_id: UnitId, **values: str | None) -> None:

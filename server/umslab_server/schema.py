@@ -55,7 +55,8 @@ device = Table(
 certificate = Table(
     "certificate",
     metadata,
-    Column("sha256", String, primary_key=True),
+    Column("id", Integer, primary_key=True),  # in the order of issue, whatever the clock does
+    Column("sha256", String, nullable=False, unique=True),
     Column("unit_id", String, ForeignKey("device.unit_id", ondelete="CASCADE"), nullable=False),
     Column("serial", String, nullable=False, unique=True),
     Column("public_key", String, nullable=False),  # SHA-256 of the SubjectPublicKeyInfo
@@ -71,6 +72,7 @@ certificate = Table(
     Column("revoked_why", String, nullable=False, default=""),
     Index("certificate_of_device", "unit_id"),
     Index("certificate_of_request", "request"),
+    sqlite_autoincrement=True,
 )
 
 auth_key = Table(
@@ -136,9 +138,18 @@ def prepare(connection: Connection) -> None:
         raise SchemaError("the file is an SQLite database, but not a registry of umslab")
     if found > SCHEMA_VERSION:
         raise SchemaError(f"the registry has schema {found}, this umslab knows {SCHEMA_VERSION}: use a newer umslab")
+    if found < 1:
+        raise SchemaError(f"the registry has schema {found}, which no umslab has written")
     for version in range(found, SCHEMA_VERSION):
         MIGRATIONS[version](connection)
     connection.execute(meta.update().where(meta.c.name == "schema_version").values(value=str(SCHEMA_VERSION)))
+
+
+def note_check(connection: Connection, stamp: str) -> None:
+    """Write something that changes nothing: only a write finds a full disk; call inside a transaction."""
+    done = connection.execute(meta.update().where(meta.c.name == "checked_at").values(value=stamp))
+    if not done.rowcount:
+        connection.execute(meta.insert().values(name="checked_at", value=stamp))
 
 
 def _version(connection: Connection) -> int | None:

@@ -24,6 +24,8 @@ class Admitted:
     """False: it was deleted and is let in only to be told so (L4)."""
     info_digest: str = ""
     """SHA-256 of what the registry last stored about the device; equal information is not stored again."""
+    certificate: str = ""
+    """SHA-256 of the certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,12 @@ class NotAdmitted:
 class LiveSession:
     """One open management session."""
 
-    __slots__ = ("admitted", "deregister_id", "pump", "session_id")
+    __slots__ = ("admitted", "deregister_id", "info_digest", "pump", "session_id")
 
     def __init__(self, admitted: Admitted, session_id: str, pump: SessionPump) -> None:
         self.admitted = admitted
         self.deregister_id: int | None = None  # set once the device was told that it is deleted
+        self.info_digest = admitted.info_digest  # of what is stored now
         self.session_id = session_id
         self.pump = pump
 

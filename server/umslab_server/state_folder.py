@@ -11,6 +11,7 @@ control.sock    the control socket, unless the path is too long
 
 from __future__ import annotations
 
+import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -58,12 +59,23 @@ class StateFolder:
         """The control socket, where its path is short enough."""
         return self.path / "control.sock"
 
+    @property
+    def restored(self) -> Path:
+        """A restored folder that is complete and about to take this one's place (see backup.py)."""
+        return self.path.with_name(f".{self.path.name}.restored")
+
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder; raises `StateFolderError` when somebody else does, `OSError` when it cannot be made."""
+        """Hold the folder; raises `StateFolderError` when somebody else does, `OSError` when it cannot be made.
+
+        A restore that was killed at its last step is finished here; one that was killed before is forgotten.
+        """
         try:
+            if not self.path.exists() and self.restored.exists():
+                self.restored.rename(self.path)
             make_private_folder(self.path)
             with hold_folder(self.path):
+                shutil.rmtree(self.restored, ignore_errors=True)
                 yield
         except FolderInUseError:
             raise StateFolderError(

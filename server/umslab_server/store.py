@@ -76,7 +76,8 @@ class Writer:
 
     connection: Connection
     now: datetime
-    events_written: int = 0
+    events: list[dict[str, Any]] = field(default_factory=list)
+    """Rows for the feed, written all at once at the end of the batch: a change may have a hundred thousand."""
 
     @property
     def stamp(self) -> str:
@@ -85,18 +86,15 @@ class Writer:
 
     def event(self, kind: str, *, actor: str, unit_id: str | None = None, cause: str = "", **data: Any) -> None:
         """Add a row to the event feed, in this transaction."""
-        self.connection.execute(
-            schema.event.insert().values(
-                at=self.stamp, kind=kind, unit_id=unit_id, actor=actor, cause=cause, data=json.dumps(data)
-            )
-        )
-        self.events_written += 1
+        row = {"at": self.stamp, "kind": kind, "unit_id": unit_id, "actor": actor, "cause": cause}
+        self.events.append({**row, "data": json.dumps(data)})
 
 
 @dataclass(slots=True)
 class _Change(Generic[T]):
     work: Callable[[Writer], T]
     reply: Reply[T]
+    awaited: bool = True
 
 
 @dataclass(slots=True)
@@ -115,28 +113,38 @@ class Store:
         self._writer = writer
         self._reader = reader
         self._waiting: Mailbox[_Change[Any]] = Mailbox(MAX_WAITING)
+        self._under_way: list[_Change[Any]] = []
+        self._connections: list[Connection] = []
         self.feed = Pulse()
 
     def open(self) -> None:
         """Open or create the file, check and migrate it. Raises `StoreError` saying what is wrong with which file."""
         try:
             self._path.touch(mode=0o600)
-            self._write_connection = _engine(self._path).connect()
-            self._read_connection = _engine(self._path).connect()
+            self._write_connection = self._connect()
+            self._read_connection = self._connect()
             with _transaction(self._write_connection):
                 schema.prepare(self._write_connection)
             last = self._write_connection.execute(select(func.max(schema.event.c.id))).scalar()
         except schema.SchemaError as error:
+            self.close()
             raise StoreError(f"{self._path}: {error}") from None
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            self.close()
             raise StoreError(f"{self._path} cannot be opened as a registry: {_plain(error)}") from error
         self.feed.advance(last or 0)
 
     def close(self) -> None:
         """Close the file; call it when `run` has ended."""
-        for connection in (self._read_connection, self._write_connection):
+        while self._connections:
+            connection = self._connections.pop()
             connection.close()
             connection.engine.dispose()
+
+    def _connect(self) -> Connection:
+        connection = _engine(self._path).connect()
+        self._connections.append(connection)
+        return connection
 
     async def change(self, work: Callable[[Writer], T]) -> T:
         """Do a change; returns what it returns once it is on disk, raises what it raises.
@@ -149,7 +157,7 @@ class Store:
 
     def post(self, work: Callable[[Writer], object]) -> None:
         """Do a change soon, for what nobody needs to be told of; a failure is logged."""
-        self._put(_Change(work, Reply()))
+        self._put(_Change(work, Reply(), awaited=False))
 
     def _put(self, change: _Change[Any]) -> None:
         if not self._waiting.put(change):
@@ -168,8 +176,8 @@ class Store:
             raise StoreError(f"the registry cannot be read: {_plain(error)}") from error
 
     async def check(self) -> None:
-        """Write nothing, durably: raises `StoreError` when the registry cannot be written."""
-        await self.change(lambda writer: writer.connection.execute(text("SELECT 1")).scalar())
+        """Write a row that says nothing, durably: raises `StoreError` when the registry cannot be written."""
+        await self.change(lambda writer: schema.note_check(writer.connection, writer.stamp))
 
     async def events(self, after: int, limit: int = 500, unit_id: str | None = None) -> list[Event]:
         """Return events with a number greater than `after`, oldest first."""
@@ -180,23 +188,28 @@ class Store:
         return [Event(**{**row, "data": json.loads(row["data"])}) for row in rows]
 
     async def run(self) -> None:
-        """Commit changes, for ever; a cancellation lets the batch under way finish."""
+        """Commit changes, for ever; a cancellation lets the batch under way finish, or leaves it to `drain`."""
         while True:
-            batch = await self._waiting.take(MAX_BATCH)
-            await self._commit(batch)
+            self._under_way = await self._waiting.take(MAX_BATCH)
+            await self._commit()
 
     async def drain(self) -> None:
         """Commit what still waits; for the end, after `run` was cancelled."""
-        while batch := self._waiting.take_nowait(MAX_BATCH):
-            await self._commit(batch)
+        while batch := self._under_way or self._waiting.take_nowait(MAX_BATCH):
+            self._under_way = batch
+            await self._commit()
 
-    async def _commit(self, batch: list[_Change[Any]]) -> None:
+    async def _commit(self) -> None:
+        batch = self._under_way
         outcomes, last_event = await self._writer.run(lambda: self._commit_batch(batch))
+        self._under_way = []
         for change, outcome in zip(batch, outcomes, strict=True):
-            if outcome.error is not None:
-                change.reply.fail(outcome.error)
-            else:
+            if outcome.error is None:
                 change.reply.put(outcome.value)
+            else:
+                change.reply.fail(outcome.error)
+                if not change.awaited:
+                    log.error("a change nobody waits for failed", problem=_plain(outcome.error))
         self.feed.advance(last_event)
 
     def _commit_batch(self, batch: list[_Change[Any]]) -> tuple[list[_Outcome], int]:
@@ -206,24 +219,25 @@ class Store:
             with _transaction(connection):
                 outcomes = [_attempt(change.work, writer) for change in batch]
                 last = self._close_batch(writer)
-        except (DatabaseError, sqlite3.Error) as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             log.exception("the registry could not be written", problem=_plain(error))
             failure = StoreError(f"the registry could not be written: {_plain(error)}")
             return [_Outcome(error=failure) for _ in batch], 0
         return outcomes, last
 
     def _close_batch(self, writer: Writer) -> int:
-        """Return the number of the newest event; now and then forget the oldest."""
-        if not writer.events_written:
+        """Write the events; return the number of the newest; now and then forget the oldest."""
+        if not writer.events:
             return 0
+        writer.connection.execute(schema.event.insert(), writer.events)
         last = int(writer.connection.execute(select(func.max(schema.event.c.id))).scalar() or 0)
-        if last // PRUNE_EVERY != (last - writer.events_written) // PRUNE_EVERY:
+        if last // PRUNE_EVERY != (last - len(writer.events)) // PRUNE_EVERY:
             writer.connection.execute(schema.event.delete().where(schema.event.c.id <= last - self._keep_events))
         return last
 
 
 def _attempt(work: Callable[[Writer], Any], writer: Writer) -> _Outcome:
-    connection = writer.connection
+    connection, events_before = writer.connection, len(writer.events)
     connection.exec_driver_sql("SAVEPOINT one")
     try:
         outcome = _Outcome(value=work(writer))
@@ -235,14 +249,15 @@ def _attempt(work: Callable[[Writer], Any], writer: Writer) -> _Outcome:
         outcome = _Outcome(error=error)
     if outcome.error is not None:
         connection.exec_driver_sql("ROLLBACK TO one")
+        del writer.events[events_before:]
     connection.exec_driver_sql("RELEASE one")
     return outcome
 
 
 def _is_fatal(error: Exception) -> bool:
-    """A broken rule (unique, foreign key) is the change's own fault; everything else is the file's."""
+    """A broken rule (unique, foreign key) or a bad value is the change's own fault; everything else is the file's."""
     original = getattr(error, "orig", error)
-    return not isinstance(original, sqlite3.IntegrityError)
+    return not isinstance(original, sqlite3.IntegrityError | sqlite3.DataError | sqlite3.ProgrammingError)
 
 
 @contextmanager
@@ -252,7 +267,7 @@ def _transaction(connection: Connection) -> Iterator[None]:
         yield
         connection.exec_driver_sql("COMMIT")
     except BaseException:
-        with suppress(DatabaseError):  # after some errors SQLite has rolled back by itself
+        with suppress(SQLAlchemyError):  # after some errors SQLite has rolled back by itself
             connection.exec_driver_sql("ROLLBACK")
         raise
 
@@ -262,28 +277,34 @@ def _engine(path: Path) -> Engine:
         f"sqlite:///{path}",
         isolation_level="AUTOCOMMIT",
         poolclass=StaticPool,
+        hide_parameters=True,  # they hold secrets, and errors are logged
         connect_args={"check_same_thread": False, "timeout": BUSY_MILLISECONDS / 1000},
     )
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: sqlite3.Connection, _: object) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
-            connection.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
+                connection.execute(f"PRAGMA {pragma}").close()
+        except sqlite3.Error:
+            connection.close()
+            raise
 
     return engine
 
 
-def _plain(error: Exception) -> str:
+def _plain(error: BaseException) -> str:
     return str(getattr(error, "orig", None) or error)
 
 
 def copy_database(source: Path, target: Path) -> None:
     """Write a consistent copy of a registry, also while it is in use. Raises `StoreError`."""
+    engine = _engine(source)
     try:
-        engine = _engine(source)
         with engine.connect() as connection:
             connection.execute(text("VACUUM INTO :target"), {"target": str(target)})
-        engine.dispose()
         target.chmod(0o600)
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise StoreError(f"the registry could not be copied: {_plain(error)}") from error
+    finally:
+        engine.dispose()

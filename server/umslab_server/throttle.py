@@ -9,9 +9,14 @@ mistakes. Both tables are bounded; the longest untouched entries go first.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_ENTRIES = 20_000
 
@@ -19,11 +24,11 @@ MAX_ENTRIES = 20_000
 class ThrottleRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How many wrong keys are borne."""
 
-    wrong_keys_per_device: int = 5
+    wrong_keys_per_device: Annotated[int, Meta(ge=1, le=1_000_000)] = 5
     """Wrong keys in a row for one (source, unit ID) before it must wait."""
-    wrong_keys_per_source: int = 100
+    wrong_keys_per_source: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
     """Wrong keys of one source before its further wrong ones are answered 429."""
-    seconds_per_wrong_key: float = 10.0
+    seconds_per_wrong_key: Annotated[float, Meta(gt=0, le=86_400)] = 10.0
     """How long it takes until one more is borne."""
 
 
@@ -47,17 +52,15 @@ class _Buckets:
         self._seconds_per_drop = seconds_per_drop
         self._buckets: OrderedDict[object, _Bucket] = OrderedDict()
 
-    def wait(self, key: object, now: float) -> float:
-        """Seconds until the next wrong key is borne; 0 when it is now."""
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            return 0.0
-        bucket.leak(now, self._seconds_per_drop)
-        if bucket.level == 0.0:
-            del self._buckets[key]
-        return (
-            max(0.0, (bucket.level - self._room + 1) * self._seconds_per_drop) if bucket.level > self._room - 1 else 0.0
-        )
+    def wait(self, key: object, now: float, more: int = 0) -> float:
+        """Seconds until the next wrong key is borne, after `more` that may come to it; 0 when it is now."""
+        level = float(more)
+        if bucket := self._buckets.get(key):
+            bucket.leak(now, self._seconds_per_drop)
+            level += bucket.level
+            if bucket.level == 0.0:
+                del self._buckets[key]
+        return max(0.0, (level - self._room + 1) * self._seconds_per_drop)
 
     def add(self, key: object, now: float) -> None:
         bucket = self._buckets.pop(key, None) or _Bucket(now)
@@ -77,10 +80,22 @@ class Throttle:
     def __init__(self, rules: ThrottleRules) -> None:
         self._devices = _Buckets(rules.wrong_keys_per_device, rules.seconds_per_wrong_key)
         self._sources = _Buckets(rules.wrong_keys_per_source, rules.seconds_per_wrong_key)
+        self._trying: Counter[tuple[str, str]] = Counter()
 
     def wait_before_trying(self, source: str, unit_id: str, now: float) -> float:
         """Seconds this device must wait before its next key is looked at; 0 when it need not."""
-        return self._devices.wait((source, unit_id), now)
+        return self._devices.wait((source, unit_id), now, self._trying[source, unit_id])
+
+    @contextmanager
+    def trying(self, source: str, unit_id: str) -> Iterator[None]:
+        """While its key is looked at it counts as wrong: many at once get no more tries than one after the other."""
+        self._trying[source, unit_id] += 1
+        try:
+            yield
+        finally:
+            self._trying[source, unit_id] -= 1
+            if not self._trying[source, unit_id]:
+                del self._trying[source, unit_id]
 
     def is_slowed(self, source: str, now: float) -> bool:
         """Whether this source's wrong keys are answered 429 now."""

@@ -19,7 +19,9 @@ from umslab_protocol.values.failure import Phase, Reason
 from umslab_protocol.values.fingerprint import CommunicationToken
 from umslab_protocol.values.unit_id import UnitId
 from umslab_runtime.clock import VirtualClock
+from umslab_server.certificates import open_or_create
 from umslab_server.config import EnrolmentConfig, RegistryConfig, SessionsConfig
+from umslab_server.state_folder import StateFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -292,6 +294,7 @@ async def test_a_foreign_root_never_does(tmp_path: Path, autojump_clock: MockClo
         device = await _on_board(lab)
         await lab.stop_server()
         shutil.rmtree(tmp_path / "server" / "web")
+        open_or_create(StateFolder(tmp_path / "server"), ["ums.lab"], lab.config.certificates, lab.clock.utc())
         await lab.start_server()
         await device.until(lambda change: change.failure is not None and change.failure.reason is UNTRUSTED)
         await trio.sleep(3_600)

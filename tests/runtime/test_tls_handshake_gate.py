@@ -24,7 +24,7 @@ class Turns(trio.abc.Instrument):
         self.now = 0
         self.each: list[int] = []
 
-    def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002
+    def before_io_wait(self, timeout: float) -> None:
         """A turn is over."""
         self.each.append(self.now)
         self.now = 0

@@ -18,7 +18,7 @@ import trio
 from umslab_runtime.control import connect_control
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 QUICK_KEYS = ("--set", "certificates.root_key=p-256", "--set", "certificates.web_key=p-256")
 UMSLAB = (sys.executable, "-m", "umslab")
@@ -96,7 +96,9 @@ class ServerProcess:
             return await client.call(name, **args)
 
 
-def run_umslab(*arguments: str, cwd: Path | None = None, stdin: str = "", **environment: str) -> Any:
+def run_umslab(
+    *arguments: str, cwd: Path | None = None, stdin: str = "", environment: Mapping[str, str] | None = None
+) -> Any:
     """Run the command to its end; returns the completed process with text output."""
     return subprocess.run(
         [*UMSLAB, *arguments],
@@ -106,5 +108,5 @@ def run_umslab(*arguments: str, cwd: Path | None = None, stdin: str = "", **envi
         check=False,
         timeout=60,
         cwd=cwd,
-        env=clean_environment() | environment,
+        env=clean_environment() | dict(environment or {}),
     )

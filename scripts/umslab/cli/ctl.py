@@ -62,7 +62,7 @@ def call(state: Path | None, name: str, on_item: Callable[[Any], None] | None = 
     try:
         about = msgspec.json.decode(folder.about.read_bytes())
         path = Path(about["control"] or path)
-    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
         pass  # then the usual place
 
     async def ask() -> Any:

@@ -53,7 +53,9 @@ class WsConnect:
         headers: list[tuple[str, str]] = []
         if request.peer.certificate is not None:
             try:
-                headers = answer_opening(request.headers, (SUBPROTOCOL,))
+                # Only GET opens a WebSocket (RFC 6455 section 4.1): a HEAD is answered as if it had not asked for one.
+                asked = request.headers if request.method == "GET" else []
+                headers = answer_opening(asked, (SUBPROTOCOL,))
             except OpeningRefused as refused:
                 return text_response(refused.status, refused.reason, refused.headers)
         admitted = await self._service.admit(request.peer)

@@ -24,9 +24,11 @@ def key(server: ServerProcess) -> str:
     return str(server.ask("keys.create", kind="mass", chosen="welcome-key")[0]["secret"])
 
 
-def _device(server: ServerProcess, path: Path, *arguments: str, stdin: str = "", **environment: str) -> Any:
+def _device(
+    server: ServerProcess, path: Path, *arguments: str, stdin: str = "", environment: dict[str, str] | None = None
+) -> Any:
     where = f"localhost:{server.port}"
-    return run_umslab("device", where, "--state", str(path), "--once", *arguments, stdin=stdin, **environment)
+    return run_umslab("device", where, "--state", str(path), "--once", *arguments, stdin=stdin, environment=environment)
 
 
 def test_on_board_and_again(server: ServerProcess, key: str, tmp_path: Path) -> None:
@@ -55,7 +57,7 @@ def test_ways_to_give_the_key(server: ServerProcess, key: str, tmp_path: Path, h
     }[how]
     environment = {"UMSLAB_AUTH_KEY": key} if how == "environment" else {}
     done = _device(
-        server, tmp_path / "d", *arguments, "--token", server.about["token"], stdin=f"{key}\n", **environment
+        server, tmp_path / "d", *arguments, "--token", server.about["token"], stdin=f"{key}\n", environment=environment
     )
 
     assert (0, "") == (done.returncode, done.stderr)

@@ -96,7 +96,7 @@ def test_usage_errors_exit_2_with_one_sentence(
 @pytest.mark.parametrize("name", ["UMSLAB_SERVE_PROT", "UMSLAB_SERVE_LIMITS__HEADERS"])
 def test_a_misspelled_variable_is_not_ignored(name: str) -> None:
     """A setting that has no effect is an error."""
-    done = run_umslab("serve", **{name: "1"})
+    done = run_umslab("serve", environment={name: "1"})
 
     assert 2 == done.returncode
     assert name in done.stderr

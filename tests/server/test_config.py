@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of umslab_server.config."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from umslab_certs.keys import KeyType
+from umslab_protocol.wire.transfer import Wrapping
+from umslab_server.config import ServerConfig
+from umslab_server.enrolment import KnownDevice
+
+
+def test_defaults_are_the_documented_ones() -> None:
+    """P1, T2, C1-C3, X8, RB1: 8443 on loopback, TLS 1.3, RSA 4096, one year, recycle bin on."""
+    config = ServerConfig()
+
+    assert (config.listen, config.port, config.tls_min, config.tickets) == (["127.0.0.1"], 8443, "1.3", 0)
+    assert (config.certificates.root_key, config.certificates.web_key) == (KeyType.RSA4096, KeyType.RSA4096)
+    assert config.certificates.device_days == 365
+    assert (config.enrolment.known_device, config.enrolment.accept_expired) == (KnownDevice.ACCEPT, False)
+    assert (
+        config.enrolment.body,
+        config.enrolment.alias,
+        config.enrolment.authentication,
+    ) == (Wrapping.ONE_LINE, True, "basic")
+    assert config.registry.recycle_bin
+
+
+def test_empty_configuration_is_the_default() -> None:
+    """A file without a line means the same as no file."""
+    assert ServerConfig() == msgspec.convert({}, ServerConfig)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"port": 0, "listen": ["::1", "127.0.0.1"], "tls_min": "1.2", "tickets": 8},
+        {"certificates": {"root_key": "p-521", "web_key": "p-384", "client_ca_key": "rsa-2048", "device_days": 1}},
+        {"enrolment": {"known_device": "refuse", "body": "pem", "alias": False, "accept_expired": True}},
+        {"sessions": {"hello_seconds": 0.5, "message_bytes": 1024, "codec": "other"}},
+        {"registry": {"recycle_bin": False, "events": 1000}, "limits": {"connections": 1}},
+    ],
+)
+def test_what_can_be_said(values: dict[str, Any]) -> None:
+    """Every key is taken at its bounds, and comes out as it went in."""
+    config = msgspec.convert(values, ServerConfig)
+
+    assert _is_within(values, msgspec.to_builtins(config))
+
+
+def _is_within(part: dict[str, Any], whole: dict[str, Any]) -> bool:
+    return all(
+        _is_within(value, whole[key]) if isinstance(value, dict) else value == whole[key] for key, value in part.items()
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"port": 65_536},
+        {"port": -1},
+        {"port": "8443"},
+        {"listen": []},
+        {"listen": [""]},
+        {"names": ["x" * 256]},
+        {"tls_min": "1.1"},
+        {"tickets": 9},
+        {"drain_seconds": 0},
+        {"drain_seconds": float("nan")},
+        {"certificates": {"device_days": 0}},
+        {"certificates": {"device_days": 36_526}},
+        {"certificates": {"root_key": "p-192"}},
+        {"enrolment": {"known_device": "ignore"}},
+        {"enrolment": {"body": "der"}},
+        {"enrolment": {"authentication": ""}},
+        {"sessions": {"ping_seconds": 0}},
+        {"sessions": {"message_bytes": 1023}},
+        {"registry": {"events": 999}},
+        {"limits": {"header_bytes": 0}},
+        {"throttle": {"wrong_keys_per_device": 0}},
+        {"surprise": 1},
+        {"sessions": {"surprise": 1}},
+    ],
+)
+def test_what_is_refused(values: dict[str, Any]) -> None:
+    """Values out of their bounds and unknown keys never become a configuration."""
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(values, ServerConfig)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of umslab_server.presence."""
+
+from __future__ import annotations
+
+from umslab_protocol.wire.close_codes import CloseCode
+from umslab_protocol.wire.messages import Deregister
+from umslab_server.presence import Presence
+from umslab_server.sessions import Admitted, LiveSession
+
+from .parts import unit_id
+from .pumps import RecordingPump
+
+
+def session(number: int) -> tuple[LiveSession, RecordingPump]:
+    """A session of the device with this number, and its pump."""
+    pump = RecordingPump()
+    return LiveSession(Admitted(unit_id(number)), f"s{number}", pump), pump
+
+
+def test_join_and_leave() -> None:
+    """A device is online from its first session's greeting to its end."""
+    presence = Presence()
+    one, _ = session(1)
+    two, _ = session(2)
+    presence.join(one)
+    presence.join(two)
+    both = set(presence)
+    left = presence.leave(one)
+
+    assert both == {one, two}
+    assert left
+    assert len(presence) == 1
+    assert [presence.is_online(unit_id(number)) for number in (1, 2)] == [False, True]
+
+
+def test_newest_wins() -> None:
+    """The older session is told why it ends, and its end changes nothing; joining twice is joining once."""
+    presence = Presence()
+    older, older_pump = session(1)
+    newer, newer_pump = session(1)
+    presence.join(older)
+    presence.join(older)
+    presence.join(newer)
+
+    assert older_pump.closes == [(CloseCode.REPLACED, "a newer session of this device took over")]
+    assert newer_pump.closes == []
+    assert not presence.leave(older)
+    assert presence.is_online(unit_id(1))
+    assert presence.leave(newer)
+    assert not presence.leave(newer)
+
+
+def test_deregister_is_said_once() -> None:
+    """However often a device is found deleted, it is told once, with a number of its own."""
+    presence = Presence()
+    one, one_pump = session(1)
+    two, two_pump = session(2)
+    presence.join(one)
+    presence.join(two)
+    presence.deregister(unit_id(1))
+    presence.deregister(unit_id(1))
+    presence.deregister(unit_id(2))
+    presence.deregister(unit_id(3))
+
+    assert [message.id for message in one_pump.sent if isinstance(message, Deregister)] == [one.deregister_id] == [1]
+    assert [message.id for message in two_pump.sent if isinstance(message, Deregister)] == [two.deregister_id] == [2]
+
+
+def test_refuse() -> None:
+    """One device's session is closed with a reason; a device that is away needs none."""
+    presence = Presence()
+    one, one_pump = session(1)
+    two, two_pump = session(2)
+    presence.join(one)
+    presence.join(two)
+    presence.refuse(unit_id(1), "stolen")
+    presence.refuse(unit_id(3), "stolen")
+
+    assert one_pump.closes == [(CloseCode.REFUSED, "stolen")]
+    assert two_pump.closes == []
+
+
+def test_close_all() -> None:
+    """Every session, each once."""
+    presence = Presence()
+    pumps = []
+    for number in range(3):
+        one, pump = session(number)
+        presence.join(one)
+        pumps.append(pump)
+    presence.close_all(CloseCode.GOING_AWAY, "bye")
+
+    assert [pump.closes for pump in pumps] == [[(CloseCode.GOING_AWAY, "bye")]] * 3
