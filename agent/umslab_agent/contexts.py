@@ -8,6 +8,7 @@ a context never sees two key types.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from umslab_certs.chain import fingerprint
@@ -22,19 +23,23 @@ if TYPE_CHECKING:
     from umslab_certs.keys import KeyType
 
 
+MOST_CONTEXTS = 64
+
+
 class TlsContexts:
-    """Makes contexts once and gives them out."""
+    """Makes contexts once and gives them out; of those for pinned servers it keeps the `MOST_CONTEXTS` used last."""
 
     def __init__(self, *, check_time: bool = True) -> None:
         """`check_time` off leaves dates to the caller, for virtual time."""
         self._check_time = check_time
-        self._made: dict[object, ssl.SSLContext] = {}
+        self._blind: ssl.SSLContext | None = None
+        self._made: OrderedDict[object, ssl.SSLContext] = OrderedDict()
 
     def blind(self) -> ssl.SSLContext:
         """For the one first fetch of cacerts."""
-        if "blind" not in self._made:
-            self._made["blind"] = blind_context()
-        return self._made["blind"]
+        if self._blind is None:
+            self._blind = blind_context()
+        return self._blind
 
     def pinned(
         self, roots: Sequence[Certificate], intermediates: Sequence[Certificate], key_type: KeyType | None
@@ -43,4 +48,7 @@ class TlsContexts:
         key = (key_type, tuple(fingerprint(certificate) for certificate in (*roots, *intermediates)))
         if key not in self._made:
             self._made[key] = pinned_context(roots, intermediates, check_time=self._check_time)
+            if len(self._made) > MOST_CONTEXTS:
+                self._made.popitem(last=False)  # open connections keep theirs
+        self._made.move_to_end(key)
         return self._made[key]

@@ -1,28 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drives one device through its life: does what `DeviceLife` commands, and tells it how that went.
 
-One task per device. While the device is online that task carries the session; the daily look at the certificate comes
-from the shared timers.
+One task per device. While the device is online that task carries the session (conversation.py); the daily look at the
+certificate and all that is timed comes from the shared timers; commands and installations have jobs of their own while
+there are any (commands.py, installing.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import random
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import trio
 
-from umslab_agent.explain import ERRORS, explain, explain_close, explain_session_refusal
-from umslab_agent.link import Link, SessionRefused, TlsIdentity, open_link
+from umslab_agent import connecting, starting
+from umslab_agent.behaviour import DeviceBehaviour
+from umslab_agent.commands import Commands
+from umslab_agent.conversation import Conversation
+from umslab_agent.errors import DeviceFolderError
+from umslab_agent.explain import explain, explain_close
+from umslab_agent.happenings import Kind, ignore
+from umslab_agent.installing import Installer
+from umslab_agent.kept import Unknown
 from umslab_agent.onboarding import Onboarding
+from umslab_agent.reports import Reports, Topic
+from umslab_agent.unit import Unit, stamp, unit_seed
 from umslab_certs.errors import CertificateError
-from umslab_certs.keys import check_strength, key_type
-from umslab_certs.tls import use_identity
 from umslab_protocol.machines.device_life import (
+    TRANSITIONS,
     Booted,
     Command,
     Connected,
+    Departure,
     Deregistered,
     DeviceLife,
     Disconnected,
@@ -32,30 +44,31 @@ from umslab_protocol.machines.device_life import (
     State,
     StepFailed,
     TrustEstablished,
+    WokenUp,
 )
 from umslab_protocol.values.failure import Failure, Phase, Reason
-from umslab_protocol.values.unit_id import UnitId
 from umslab_protocol.wire.close_codes import CloseCode
-from umslab_protocol.wire.messages import Ack, Deregister, Message, UpdateDeviceInfo, Welcome
+from umslab_protocol.wire.messages import VERSIONS, Hello
+from umslab_runtime.clock import SkewedClock
 from umslab_runtime.http_client import close_quietly
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from cryptography.x509 import Certificate
-
+    from umslab_agent.connecting import Asked
     from umslab_agent.folder import DeviceFolder
+    from umslab_agent.happenings import Happening
+    from umslab_agent.link import Link
     from umslab_agent.onboarding import World
     from umslab_agent.persona import Persona
     from umslab_agent.trust import TrustMode
     from umslab_certs.keys import KeyType
     from umslab_protocol.machines.device_life import Event
-    from umslab_protocol.machines.session import Received
     from umslab_protocol.machines.websocket import Closed
     from umslab_protocol.values.host_port import HostPort
 
-RENEW_BEFORE = timedelta(days=30)  # X8
-_INFO_ID = 1
+DAMAGE = (CertificateError, DeviceFolderError, OSError)
+"""What a folder that cannot be used ends in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +77,10 @@ class Change:
 
     state: State
     managed: bool
-    """Online, and the server has acknowledged the device's information."""
+    """Online, the server knows what the device is, and the device what it is to have."""
     failure: Failure | None
     wait: float | None
-    """Seconds until the next try, while waiting."""
+    """Seconds until the device goes on by itself, while it waits, boots or sleeps."""
 
 
 class Device:
@@ -85,56 +98,141 @@ class Device:
         auth_key: str | None,
         key_type: KeyType,
         on_change: Callable[[Change], None],
+        behaviour: DeviceBehaviour | None = None,
+        on_happening: Callable[[Happening], None] = ignore,
     ) -> None:
-        self.persona = persona
+        """`target` is the address given by the user; the release delay of `life` follows firmware and settings."""
         self.state = State.OFF
         self.managed = False
-        self._folder = folder
+        behaviour = behaviour or DeviceBehaviour()
+        if behaviour.clock_skew_seconds:
+            world = replace(world, clock=SkewedClock(world.clock, timedelta(seconds=behaviour.clock_skew_seconds)))
+        self._unit = unit = Unit(
+            persona=persona,
+            folder=folder,
+            world=world,
+            behaviour=behaviour,
+            chance=random.Random(f"umslab device {unit_seed(persona, behaviour)}"),  # noqa: S311 - repeatable
+            jobs=world.host.jobs(),
+            watcher=on_happening,
+        )
         self._target = target
-        self._world = world
         self._life = life
         self._onboarding = Onboarding(
             persona, folder, target, world, trust_mode=trust_mode, auth_key=auth_key, key_type=key_type
         )
         self._on_change = on_change
+        self._reports = Reports(unit)
+        self._installer = Installer(unit, changed=self._report, in_effect=self._settings_in_effect)
+        self._commands = Commands(
+            unit, self._installer, depart=self._depart, renewal_due=self._renewal_due, renew=self._renew_if_due
+        )
+        self._conversation: Conversation | None = None
         self._link: Link | None = None
-        self._told_deleted = False
+        self._asked: list[Asked] = []
+        self._departure: Departure | None = None
+        self._alarm: trio.Event | None = None
+        self._woken = False
+
+    @property
+    def persona(self) -> Persona:
+        """Who it is; an update changes its firmware."""
+        return self._unit.persona
 
     @property
     def failure(self) -> Failure | None:
         """The last failure."""
         return self._life.failure
 
-    async def run(self) -> State:
-        """Live until the end (`released`, or `failed` where the policy allows no other try), or until cancelled."""
-        try:
-            commands = self._life.handle(self._boot(), self._now())
-        except CertificateError as error:
-            failure = Failure(Phase.START, Reason.STATE_DAMAGED, str(error), "restore the folder, or start a new one")
-            commands = self._life.handle(StepFailed(failure), self._now())
-        while True:
-            self._tell()
-            if Command.FORGET in commands:
-                self._folder.forget()
-            if self._life.state in {State.FAILED, State.RELEASED}:
-                return self._life.state
-            if commands:
-                event = await self._do(commands[0])
-                commands = [Command.RENEW] if event is None else self._life.handle(event, self._now())
-            else:
-                await trio.sleep_until(self._life.deadline() or 0.0)
-                commands = self._life.on_deadline(self._now())
+    def wake_up(self) -> None:
+        """Wake it from suspension, or switch it on before its time; nothing to a device that is awake."""
+        if WokenUp in TRANSITIONS[self._life.state] and self._alarm is not None:
+            self._woken = True
+            self._alarm.set()
 
-    def _boot(self) -> Booted:
-        self._folder.drop_finished_request()
-        certificate = self._folder.load_identity()
-        roots, _ = self._folder.load_trust()
-        return Booted(
-            enrolled=certificate is not None and bool(roots),
-            trusted=bool(roots),
-            request_pending=self._folder.load_request() is not None,
-            renewal_due=certificate is not None and self._is_renewal_due(certificate),
-        )
+    async def run(self) -> State:
+        """Live until the end, or until cancelled.
+
+        Ends are `released`; `off` and `factory` when nothing switches the device on again; `failed` where the policy
+        allows no other try.
+        """
+        try:
+            return await self._live()
+        finally:
+            await self._unit.jobs.stop_all()
+
+    async def _live(self) -> State:
+        commands = [Command.BOOT]
+        while True:
+            if commands == [Command.BOOT]:
+                commands = self._boot()
+            if Command.FORGET in commands:
+                self._forget()
+                commands = []
+            self._tell()
+            departure = self._departure
+            if departure is not None and type(departure) in TRANSITIONS[self._life.state]:
+                commands = await self._go(departure)
+            elif commands:
+                event = await self._do(commands[0])
+                commands = [Command.RENEW] if event is None else await self._handle(event)
+            elif self._life.deadline() is None and self._life.state is not State.SUSPENDED:
+                return self._life.state
+            else:
+                commands = await self._rest()
+
+    async def _handle(self, event: Event) -> list[Command]:
+        return await self._go(event) if isinstance(event, Departure) else self._life.handle(event, self._unit.now())
+
+    async def _go(self, departure: Departure) -> list[Command]:
+        """Go away: nothing is under way any more."""
+        self._departure = None
+        await self._unit.jobs.stop_all()
+        self._commands.stopped()
+        return self._life.handle(departure, self._unit.now())
+
+    async def _rest(self) -> list[Command]:
+        """Wait for the deadline, or for somebody who wakes the device up."""
+        self._alarm, self._woken = trio.Event(), False
+        deadline = self._life.deadline()
+        with trio.move_on_at(math.inf if deadline is None else deadline):
+            await self._alarm.wait()
+        self._alarm = None
+        if self._woken:
+            return self._life.handle(WokenUp(), self._unit.now())
+        return self._life.on_deadline(self._unit.now())
+
+    # Booting.
+
+    def _boot(self) -> list[Command]:
+        try:
+            event: Event = self._start_up()
+        except DAMAGE as error:
+            event = StepFailed(_damaged(Phase.START, error))
+        return self._life.handle(event, self._unit.now())
+
+    def _start_up(self) -> Booted:
+        unit = self._unit
+        document, installed = starting.start_up(unit)
+        self._onboarding.persona = unit.persona
+        self._life.release_delay = unit.parameters.release_delay
+        self._installer.begin_boot(document, installed)
+        self._reports.begin_boot(installed)
+        return starting.look_around(unit)
+
+    def _forget(self) -> None:
+        """Forget what the life's end tells to: everything after a reset, all that is the server's on a release."""
+        failure = self._life.failure
+        unknown = failure is not None and failure.reason is Reason.UNKNOWN_DEVICE
+        try:
+            if self._life.state is State.FACTORY:
+                self._unit.folder.reset()
+            else:
+                connecting.give_up(self._unit, self._asked if unknown else [])
+        except DAMAGE as error:
+            self._unit.tell(Kind.RELEASE, f"not everything could be forgotten: {error}")
+
+    # Doing a step.
 
     async def _do(self, command: Command) -> Event | None:
         """Do a step; None means that the session was closed in order to renew."""
@@ -147,6 +245,8 @@ class Device:
                 return await self._onboarding_step(self._onboarding.enrol, Enrolled())
             case Command.RENEW:
                 return await self._onboarding_step(self._onboarding.renew, Enrolled())
+            case Command.CHECK_RENEWAL:
+                return RenewalChecked(due=self._renewal_due())
             case _:
                 return await self._connect()
 
@@ -157,68 +257,108 @@ class Device:
     # The session.
 
     async def _connect(self) -> Event | None:
+        unit = self._unit
         try:
-            link = await self._open()
-        except SessionRefused as refused:
-            return StepFailed(explain_session_refusal(refused.response))
-        except (trio.BrokenResourceError, *ERRORS) as error:
-            return StepFailed(explain(Phase.CONNECT, error))
+            target, link = await connecting.connect(unit, self._target, self._hello())
+        except connecting.NobodyAcceptedError as nobody:
+            self._asked = nobody.asked
+            self._note_unknown(nobody.failure)
+            return StepFailed(nobody.failure)
+        except DAMAGE as error:
+            return StepFailed(_damaged(Phase.CONNECT, error))
+        unit.connected_to = target
         self._link = link
+        self._conversation = self._commands.conversation = conversation = Conversation(
+            unit,
+            link.pump,
+            reports=self._reports,
+            installer=self._installer,
+            commands=self._commands,
+            on_welcome=self._welcomed,
+            on_change=self._managed_changed,
+        )
         try:
-            closed = await link.pump.run(link.first_bytes, self._received)
+            closed = await link.pump.run(link.first_bytes, conversation.received)
         finally:
-            self._world.host.timers.forget(self)
-            self._link, self.managed = None, False
+            unit.world.host.timers.forget(self)
+            self._commands.session_over()
+            conversation.over()
+            self._link, self._conversation, self.managed = None, None, False
             await close_quietly(link.stream)
-        return self._after(closed)
+        return self._after(closed, told_deleted=conversation.told_deleted)
 
-    async def _open(self) -> Link:
-        certificate = self._folder.load_identity()
-        roots, intermediates = self._folder.load_trust()
-        if certificate is None:
-            raise OSError("there is no identity to connect with")
-        kind = key_type(check_strength(certificate.public_key()))
-        context = self._world.contexts.pinned(roots, intermediates, kind)
-        return await open_link(
-            self._world.network,
-            self._target,
-            TlsIdentity(context, lambda: use_identity(context, self._folder.identity_file)),
-            unit_id=UnitId(self.persona.unit_id),
-            firmware=self.persona.firmware,
-            key=self._world.entropy(16),
-            codec=self._world.codec,
-            host=self._world.host,
-            tap=self._world.tap,
+    def _hello(self) -> Hello:
+        unit = self._unit
+        return Hello(
+            versions=list(VERSIONS),
+            unitID=unit.persona.unit_id,
+            firmwareVersion=unit.persona.firmware,
+            boot=str(unit.boot),
+            connectors=unit.folder.connectors.load().digest,
+            roots=unit.folder.announced_roots.load().digest,
         )
 
-    async def _received(self, received: Received) -> None:
-        message: Message = received.message
-        match message:
-            case Welcome():
-                self._life.handle(Connected(), self._now())
-                self._world.host.timers.watch(self)
-                self._send(UpdateDeviceInfo(id=_INFO_ID, info=self.persona.device_info()))
-                self._tell()
-            case Ack(re=re) if re == _INFO_ID:
-                self.managed = True
-                self._tell()
-            case Deregister():
-                self._send(Ack(re=message.id))
-                self._told_deleted = True
-            case _:
-                pass  # an answer to nothing we asked
+    def _welcomed(self) -> None:
+        """The session is open: the device is not unknown (L5), and this address is a good one (W8)."""
+        unit = self._unit
+        self._life.handle(Connected(), unit.now())
+        unit.world.host.timers.watch(self)
+        try:
+            unit.folder.unknown.remove()
+            self._asked = []
+            if unit.connected_to is not None:
+                connecting.remember(unit, unit.connected_to)
+        except DAMAGE as error:
+            unit.tell(Kind.CONNECTORS, f"the address could not be remembered: {error}")
+        self._tell()
+        if self._departure is not None:  # it came while the session was being opened
+            self._close("going away")
 
-    def _send(self, message: Message) -> None:
-        if self._link is not None and self._link.pump.is_open:
-            self._link.pump.send(message)
+    def _note_unknown(self, failure: Failure) -> None:
+        """Keep since when servers call the device unknown, over restarts (L5)."""
+        folder = self._unit.folder
+        if failure.reason is Reason.UNKNOWN_DEVICE and not folder.unknown.exists():
+            try:
+                folder.unknown.save(Unknown(since=stamp(self._unit.utc())))
+            except OSError as error:
+                self._unit.tell(Kind.RELEASE, f"not kept that a server calls this device unknown: {error}")
 
-    def _after(self, closed: Closed) -> Event | None:
-        if self._told_deleted and self._life.state is State.ONLINE:
+    def _after(self, closed: Closed, *, told_deleted: bool) -> Event | None:
+        if told_deleted and self._life.state is State.ONLINE:
             return Deregistered()
         if self._life.state is State.RENEWING:
             return None
+        if self._life.state is State.ONLINE and self._departure is not None:
+            return self._departure
         failure = explain_close(closed)
         return Disconnected(failure) if self._life.state is State.ONLINE else StepFailed(failure)
+
+    def _managed_changed(self) -> None:
+        self.managed = self._conversation is not None and self._conversation.managed
+        if self.managed:
+            self._tell()
+
+    def _report(self, topic: Topic) -> None:
+        self._reports.changed(topic)
+        if self._conversation is not None and self._life.state is State.ONLINE:
+            self._conversation.flush()
+
+    def _settings_in_effect(self) -> None:
+        self._life.release_delay = self._unit.parameters.release_delay
+        if self._conversation is not None and self._life.state is State.ONLINE:
+            self._conversation.tell_system_information()  # the structure tag may be another
+            self._conversation.flush()
+
+    def _depart(self, departure: Departure, reason: str) -> None:
+        """Go away as soon as possible: close the session, or end a wait."""
+        self._departure = departure
+        self._close(reason)
+        if self._alarm is not None:
+            self._alarm.set()
+
+    def _close(self, reason: str) -> None:
+        if self._link is not None:
+            self._link.pump.close(CloseCode.NORMAL, reason)
 
     # The daily look at the certificate, called by the timers.
 
@@ -228,26 +368,27 @@ class Device:
 
     def wake(self) -> None:
         """Look at it; a renewal that is due closes the session, renews, and comes back."""
-        if Command.CHECK_RENEWAL not in self._life.on_deadline(self._now()):
-            return
-        try:
-            certificate = self._folder.load_identity()
-        except CertificateError:
-            certificate = None
-        due = certificate is not None and self._is_renewal_due(certificate)
-        if self._life.handle(RenewalChecked(due=due), self._now()) and self._link is not None:
-            self._link.pump.close(CloseCode.NORMAL, "renewing the certificate")
+        if Command.CHECK_RENEWAL in self._life.on_deadline(self._unit.now()):
+            self._renew_if_due()
 
-    def _is_renewal_due(self, certificate: Certificate) -> bool:
-        lifetime = certificate.not_valid_after_utc - certificate.not_valid_before_utc
-        left = certificate.not_valid_after_utc - self._world.clock.utc()
-        return left < min(RENEW_BEFORE, lifetime / 3)
+    def _renew_if_due(self) -> None:
+        if self._life.state is State.ONLINE:
+            due = self._renewal_due()
+            if self._life.handle(RenewalChecked(due=due), self._unit.now()):
+                self._close("renewing the certificate")
 
-    def _now(self) -> float:
-        return self._world.clock.monotonic()
+    def _renewal_due(self) -> bool:
+        return starting.is_renewal_due(self._unit)
 
     def _tell(self) -> None:
         self.state = self._life.state
-        deadline = self._life.deadline() if self.state is State.WAITING else None
-        wait = None if deadline is None else max(0.0, deadline - self._now())
+        away = {State.WAITING, State.REBOOTING, State.SUSPENDED, State.OFF, State.FACTORY}
+        deadline = self._life.deadline() if self.state in away else None
+        wait = None if deadline is None else max(0.0, deadline - self._unit.now())
         self._on_change(Change(self.state, self.managed, self._life.failure, wait))
+
+
+def _damaged(phase: Phase, error: Exception) -> Failure:
+    if isinstance(error, OSError):
+        return replace(explain(phase, error), reason=Reason.STATE_DAMAGED)
+    return Failure(phase, Reason.STATE_DAMAGED, str(error), "restore the folder, or start a new one")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from umslab_certs.errors import CertificateError
+from umslab_certs.errors import CertificateError, Fault
 from umslab_protocol.errors import RemoteProtocolError
 from umslab_protocol.values.failure import Failure, Phase, Reason
 from umslab_protocol.wire.close_codes import REFUSAL_HEADER, CloseCode, Refusal
@@ -75,6 +75,8 @@ def explain(phase: Phase, error: Exception) -> Failure:
             return Failure(phase, Reason.TARGET_REFUSED, str(error))
         case RemoteProtocolError():
             return Failure(phase, Reason.BAD_ANSWER, error.reason[:MAX_DETAIL], "is this a UMS?")
+        case CertificateError() if error.fault in {Fault.EXPIRED, Fault.NOT_YET_VALID}:
+            return Failure(phase, Reason.CERTIFICATE_TIME, error.message, "set this device's clock (SE7)")
         case CertificateError():
             return Failure(phase, Reason.BAD_ANSWER, error.message, error.hint)
         case OSError():
@@ -119,7 +121,8 @@ def explain_answer(phase: Phase, answer: Response) -> Failure:
                 wait,
             )
         case _:
-            return Failure(phase, Reason.ENROL_REFUSED if phase is Phase.ENROL else Reason.NOT_EST, text)
+            reason = Reason.ENROL_REFUSED if phase is Phase.ENROL else Reason.NOT_EST
+            return Failure(phase, reason, text, retry_after=wait)
 
 
 def explain_session_refusal(answer: Response) -> Failure:

@@ -7,6 +7,17 @@ identity.pem               key and certificate in use
 trust-store/cacerts.pem    pinned roots (C30); several during a rotation (V2)
 trust-store/chain.pem      intermediates that help to complete a chain
 trust-store/est/est-ca.pem the EST client CA, for the record; never trusted for servers (C30)
+boots.json                 how often it has booted
+settings.json              what it is to have: settings, apps, files
+installed.json             how far it is with that: settings in effect, states of apps and files
+files/                     the files it was sent
+connectors.json            where it may connect to (W5)
+roots.json                 which announced roots are pinned (C36)
+reached.json               where it was let in lately (W8)
+unknown.json               since when servers call it unknown (L5)
+journal.json               the last commands and their results
+inbox.json                 the last messages to the user
+self-release-*.log         why it gave up its registration (L6)
 """
 
 from __future__ import annotations
@@ -18,6 +29,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from umslab_agent.errors import DeviceFolderError
+from umslab_agent.kept import (
+    AnnouncedRoots,
+    Boots,
+    Inbox,
+    Installed,
+    Journal,
+    KeptFile,
+    KnownConnectors,
+    Reached,
+    SettingsDocument,
+    Unknown,
+)
 from umslab_agent.persona import Persona
 from umslab_certs.chain import load_pem_certificates, to_pem
 from umslab_certs.csr import build_request
@@ -32,6 +56,7 @@ from umslab_runtime.folder_lock import FolderInUseError, hold_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from cryptography.x509 import Certificate
@@ -40,10 +65,6 @@ if TYPE_CHECKING:
     from umslab_protocol.values.unit_id import UnitId
 
 _CSR = re.compile(rb"-----BEGIN CERTIFICATE REQUEST-----.*?-----END CERTIFICATE REQUEST-----", re.DOTALL)
-
-
-class DeviceFolderError(Exception):
-    """The folder is in use, or what it holds is damaged; the message says what to do."""
 
 
 class DeviceFolder:
@@ -57,6 +78,17 @@ class DeviceFolder:
         self._roots_file = path / "trust-store" / "cacerts.pem"
         self._chain_file = path / "trust-store" / "chain.pem"
         self._est_ca_file = path / "trust-store" / "est" / "est-ca.pem"
+        self._dates: tuple[tuple[int, int, int], tuple[datetime, datetime]] | None = None
+        self.boots = KeptFile(path / "boots.json", Boots())
+        self.settings = KeptFile(path / "settings.json", SettingsDocument())
+        self.installed = KeptFile(path / "installed.json", Installed())
+        self.files = path / "files"
+        self.connectors = KeptFile(path / "connectors.json", KnownConnectors())
+        self.announced_roots = KeptFile(path / "roots.json", AnnouncedRoots())
+        self.reached = KeptFile(path / "reached.json", Reached())
+        self.unknown = KeptFile(path / "unknown.json", Unknown(since=""))
+        self.journal = KeptFile(path / "journal.json", Journal())
+        self.inbox = KeptFile(path / "inbox.json", Inbox())
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -123,6 +155,21 @@ class DeviceFolder:
         """Return the certificate in use, None before enrolment. Raises `CertificateError` when it is damaged."""
         return load_identity(self.identity_file)[1] if self.identity_file.exists() else None
 
+    def identity_dates(self) -> tuple[datetime, datetime] | None:
+        """Return from when to when the certificate in use is good, None before enrolment; see `load_identity`.
+
+        For the daily look: the file is parsed again only when it is another than last time.
+        """
+        try:
+            found = self.identity_file.stat()
+        except FileNotFoundError:
+            return None
+        mark = (found.st_ino, found.st_mtime_ns, found.st_size)
+        if self._dates is None or self._dates[0] != mark:
+            certificate = load_identity(self.identity_file)[1]
+            self._dates = mark, (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+        return self._dates[1]
+
     def take_certificate(self, certificate: Certificate) -> None:
         """Put the certificate and the key of the request under way in use, in one step."""
         request = self.load_request()
@@ -154,9 +201,33 @@ class DeviceFolder:
                 remove_durably(file)
         write_private(self._roots_file, to_pem(roots))
 
+    def replace_roots(self, roots: Sequence[Certificate]) -> None:
+        """Pin these roots and no others (V2)."""
+        write_private(self._roots_file, to_pem(roots))
+
+    # The end.
+
+    def note_release(self, stamp: str, text: str) -> Path:
+        """Write why the device gives up its registration (L6)."""
+        file = self.path / f"self-release-{stamp}.log"
+        write_private(file, text.encode())
+        return file
+
     def forget(self) -> None:
-        """Forget identity, request and trust: what a released device does (L5, L6). The persona stays."""
+        """Forget the server and all that came from it: what a released device does (L5, L6).
+
+        The persona stays, and what users were told. The settings go because their versions are the server's.
+        """
         for file in (self.identity_file, self._request_file):
             with suppress(FileNotFoundError):
                 remove_durably(file)
         shutil.rmtree(self.path / "trust-store", ignore_errors=True)
+        shutil.rmtree(self.files, ignore_errors=True)
+        for kept in (self.settings, self.installed, self.connectors, self.announced_roots, self.reached, self.unknown):
+            kept.remove()
+        self.journal.remove()  # last: a reset that was cut off is found in it and begun again
+
+    def reset(self) -> None:
+        """Forget everything but who it is: reset to factory defaults (J1)."""
+        self.inbox.remove()
+        self.forget()

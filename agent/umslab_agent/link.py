@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from umslab_protocol.machines.session_device import DeviceSession
+from umslab_protocol.values.unit_id import UnitId
 from umslab_protocol.wire.messages import SUBPROTOCOL
 from umslab_protocol.wire.paths import WS_CONNECT
 from umslab_runtime.dial_tls import dial_tls
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from umslab_protocol.values.host_port import HostPort
-    from umslab_protocol.values.unit_id import UnitId
     from umslab_protocol.wire.codec import SessionCodec
+    from umslab_protocol.wire.messages import Hello
     from umslab_runtime.http_client import Tap
     from umslab_runtime.network import Network
     from umslab_runtime.pump import SessionPump
@@ -63,8 +64,7 @@ async def open_link(
     target: HostPort,
     identity: TlsIdentity,
     *,
-    unit_id: UnitId,
-    firmware: str,
+    hello: Hello,
     key: bytes,
     codec: SessionCodec,
     host: SessionHost,
@@ -78,7 +78,12 @@ async def open_link(
     """
     with trio.move_on_after(within):
         stream = await dial_tls(
-            network, target, identity.context, within=within, unit_id=unit_id, prepare=identity.prepare
+            network,
+            target,
+            identity.context,
+            within=within,
+            unit_id=UnitId(hello.unitID),
+            prepare=identity.prepare,
         )
         try:
             http = HttpClientConnection(stream, str(target), tap)
@@ -88,6 +93,6 @@ async def open_link(
         except BaseException:
             stream.abort()
             raise
-        machine = DeviceSession(codec=codec, unit_id=unit_id, firmware=firmware, now=host.clock.monotonic())
+        machine = DeviceSession(codec=codec, hello=hello, now=host.clock.monotonic())
         return Link(stream, host.pump(machine, stream), opened.first_bytes)
     raise TLSError(TLSProblem.TRUNCATED, f"{target}: no answer to ws-connect within {within:g} seconds")

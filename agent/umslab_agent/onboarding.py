@@ -15,7 +15,7 @@ import trio
 from umslab_agent.explain import ERRORS, explain, explain_answer
 from umslab_agent.link import CONNECT_TIMEOUT
 from umslab_agent.trust import judge
-from umslab_certs.chain import parse_certificate
+from umslab_certs.chain import check_time, parse_certificate
 from umslab_certs.errors import CertificateError
 from umslab_certs.keys import check_strength, key_type, spki_digest
 from umslab_certs.pkcs7 import decode_certificates
@@ -27,6 +27,7 @@ from umslab_protocol.values.unit_id import UnitId
 from umslab_protocol.wire import paths
 from umslab_protocol.wire.basic_auth import format_basic
 from umslab_protocol.wire.transfer import Wrapping, decode_body, encode_body
+from umslab_runtime.clock import SkewedClock
 from umslab_runtime.dial_tls import dial_tls
 from umslab_runtime.http_client import HttpClientConnection, close_quietly
 from umslab_runtime.network import DialError, DialProblem
@@ -50,7 +51,10 @@ if TYPE_CHECKING:
     from umslab_runtime.http_client import Tap
     from umslab_runtime.network import Network
     from umslab_runtime.session_host import SessionHost
+    from umslab_runtime.tls import TLSStream
 
+ASK_AGAIN_SECONDS = 60.0
+"""After an answer 202 that does not say when (RFC 7030 section 4.2.3 wants it to)."""
 REQUEST_TIMEOUT = 60.0
 """Seconds for one whole request and its answer."""
 
@@ -85,7 +89,7 @@ class Onboarding:
         auth_key: str | None,
         key_type: KeyType,
     ) -> None:
-        self._persona = persona
+        self.persona = persona
         self._folder = folder
         self._target = target
         self._world = world
@@ -108,12 +112,20 @@ class Onboarding:
             return Failure(Phase.CACERTS, Reason.BAD_ANSWER, "the server presented no certificate")
         return self._judge(parse_certificate(presented), answered)
 
+    def _judge_time(self, stream: TLSStream) -> None:
+        """Look at the server's certificate by this device's own wrong calendar; OpenSSL looked at the machine's (SE7).
+
+        Raises `CertificateError`.
+        """
+        if stream.peer_certificate is not None:
+            check_time(parse_certificate(stream.peer_certificate), self._world.clock.utc())
+
     def _judge(self, presented: Certificate, answered: list[Certificate]) -> Failure | None:
         trust = judge(
             presented,
             answered,
             self._trust_mode,
-            firmware=FirmwareVersion.parse(self._persona.firmware),
+            firmware=FirmwareVersion.parse(self.persona.firmware),
             now=self._world.clock.utc(),
         )
         if isinstance(trust, Failure):
@@ -126,7 +138,7 @@ class Onboarding:
 
     async def prepare_request(self) -> Failure | None:
         """Make a key and a CSR, and keep them before anybody sees them."""
-        unit_id = UnitId(self._persona.unit_id)
+        unit_id = UnitId(self.persona.unit_id)
         try:
             await self._world.executor.run(lambda: self._folder.make_request(unit_id, self._key_type))
         except (OSError, CertificateError) as error:
@@ -138,7 +150,7 @@ class Onboarding:
         if self._auth_key is None:
             hint = "give --auth-key, --auth-key-file or UMSLAB_AUTH_KEY"
             return Failure(Phase.ENROL, Reason.BAD_ARGUMENTS, "enrolment needs a first-authentication key", hint)
-        headers = [*_ENROL_HEADERS, ("Authorization", format_basic(self._persona.unit_id, self._auth_key))]
+        headers = [*_ENROL_HEADERS, ("Authorization", format_basic(self.persona.unit_id, self._auth_key))]
         try:
             roots, intermediates = self._folder.load_trust()
             context = self._world.contexts.pinned(roots, intermediates, None)
@@ -184,7 +196,9 @@ class Onboarding:
             answer, _ = await self._exchange(context, "POST", operation, headers=headers, body=body, prepare=prepare)
             if answer.status == 202:
                 waiting = explain_answer(phase, answer)
-                return Failure(phase, Reason.BUSY, "the server wants to be asked again later", "", waiting.retry_after)
+                text = "the server takes its time (HTTP 202): it is asked again"
+                hint = "somebody may have to approve the device at the UMS"
+                return Failure(phase, Reason.AWAITING_APPROVAL, text, hint, waiting.retry_after or ASK_AGAIN_SECONDS)
             if answer.status != 200:
                 return explain_answer(phase, answer)
             certificate = _find_own(answer.body, spki_digest(key.public_key()))
@@ -214,10 +228,12 @@ class Onboarding:
             self._target,
             context,
             within=CONNECT_TIMEOUT,
-            unit_id=UnitId(self._persona.unit_id),
+            unit_id=UnitId(self.persona.unit_id),
             prepare=prepare,
         )
         try:
+            if isinstance(self._world.clock, SkewedClock) and context is not self._world.contexts.blind():
+                self._judge_time(stream)
             with trio.move_on_after(REQUEST_TIMEOUT):
                 http = HttpClientConnection(stream, str(self._target), self._world.tap)
                 answer = await http.request(method, f"{paths.EST}/{operation}", headers=headers, body=body)

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from umslab_protocol.values.firmware import Behaviour, FirmwareVersion, behaves
 from umslab_protocol.values.unit_id import MacAddress, UnitId
-from umslab_protocol.wire.messages import DeviceInfo
+from umslab_protocol.wire.inventory import DeviceInfo
 
 _MODELS = (
     ("umslab model S", "x86_64 (simulated)", 1800, 4096, 8192),

@@ -119,6 +119,21 @@ def extension(holder: x509.Certificate | x509.CertificateSigningRequest, kind: t
         return None
 
 
+def names_as_issuer(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Tell whether a certificate says that `issuer` made it: by name and key identifier, without a signature check.
+
+    For certificates of our own, whose signatures nobody needs to doubt: it takes a tenth of the time.
+    """
+    if certificate.issuer != issuer.subject:
+        return False
+    said, own = extension(certificate, x509.AuthorityKeyIdentifier), extension(issuer, x509.SubjectKeyIdentifier)
+    if said is None:
+        return True
+    if own is None:  # an imported authority may lack one
+        own = x509.SubjectKeyIdentifier.from_public_key(issuer.public_key())
+    return said.key_identifier == own.digest
+
+
 def check_time(certificate: x509.Certificate, now: datetime) -> None:
     """Raise `CertificateError` (EXPIRED, NOT_YET_VALID) unless `now` (UTC) lies in the validity, both ends included."""
     end, begin = certificate.not_valid_after_utc, certificate.not_valid_before_utc

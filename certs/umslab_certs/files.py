@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from umslab_certs.errors import CertificateError, Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 DEFAULT_LIMIT = 1024 * 1024  # bytes
+_DAMAGED = "restore the folder from a backup; without one, remove it: a new root needs every device onboarded again"
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -42,6 +45,15 @@ def remove_durably(path: Path) -> None:
     """Remove a file, if it is there, so that it stays removed after a power cut. Raises `OSError` when it cannot."""
     path.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def rename_durably(source: Path, target: Path) -> None:
+    """Give a file another name in its folder, in place of the file that has it, so that it stays after a power cut.
+
+    Raises `OSError` when it cannot.
+    """
+    source.replace(target)
+    sync_folder(target.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -78,3 +90,19 @@ def read_limited(path: Path, limit: int = DEFAULT_LIMIT) -> bytes:
     if len(data) > limit:
         raise CertificateError(Fault.TOO_LARGE, f"{path} is larger than {limit} bytes")
     return data
+
+
+def refuse_overwriting(file: Path) -> None:
+    """Raise `CertificateError` (EXISTS) when a file that must not be replaced is there."""
+    if file.exists():
+        raise CertificateError(Fault.EXISTS, f"{file} is already there", "open it, or remove the folder to start anew")
+
+
+@contextmanager
+def telling_damage(folder: Path) -> Iterator[None]:
+    """Add the folder and what to do about it to whatever is wrong with its files."""
+    try:
+        yield
+    except CertificateError as problem:
+        message = problem.message if str(folder) in problem.message else f"{folder}: {problem.message}"
+        raise CertificateError(problem.fault, message, _DAMAGED) from None

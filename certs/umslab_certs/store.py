@@ -1,51 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server's certificates on disk: its web certificate below its own or an imported root, and its client authority.
+"""The server's web certificate on disk, below its own or an imported root, and the root that is to follow.
 
 Provenance: documented behaviour (C1, C2: own root and one-year end certificates; C8: a company chain may replace them;
-C10, X12: chains for download; X8: a client CA of its own), simulated files.
+C10: chains for download; C36: a new root is announced before it is used), simulated files.
 
-The web folder holds `web.pem` (key, leaf, intermediates), which decides what is true; `chain.pem` (leaf to root) and
+The folder holds `web.pem` (key, leaf, intermediates), which decides what is true; `chain.pem` (leaf to root) and
 `root.pem`, for people and for finding the root; and `root.key`, unless the chain was imported. Each write is one
 rename, and a change writes `chain.pem` before `web.pem` and `root.pem` after it: wherever the power fails, the leaf in
 `web.pem` still finds its root in one of the other two, and `open` writes those two again.
+
+An announced root waits in files of its own (succession.py). The switch to it replaces `web.pem` like any change; the
+files of the succession go after that, and `settle` does what a power cut left undone. `previous.pem` is the chain that
+the last switch replaced, for the record.
 """
 
 from __future__ import annotations
 
-import secrets
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID
-
-from umslab_certs.authority import Authority, create_root
-from umslab_certs.chain import (
-    TrustPath,
-    build_path,
-    certificate_for,
-    check_ca,
-    extension,
-    fingerprint,
-    load_pem_certificates,
-    subject_of,
-    to_pem,
-)
+from umslab_certs.authority import Authority
+from umslab_certs.chain import TrustPath, build_path, check_time, fingerprint, load_pem_certificates, subject_of, to_pem
 from umslab_certs.errors import CertificateError, Fault
-from umslab_certs.files import make_private_folder, read_limited, remove_durably, write_private
-from umslab_certs.identity import load_identity_chain, save_identity
-from umslab_certs.keys import (
-    LARGEST_CA_RSA_BITS,
-    KeyType,
-    check_strength,
-    key_from_pem,
-    key_to_pem,
-    key_type,
+from umslab_certs.files import (
+    make_private_folder,
+    read_limited,
+    refuse_overwriting,
+    remove_durably,
+    rename_durably,
+    telling_damage,
+    write_private,
 )
-from umslab_certs.names import covers, subject_names
+from umslab_certs.identity import load_identity_chain, save_identity
+from umslab_certs.imported import read_server_chain
+from umslab_certs.keys import KeyType, check_strength, key_from_pem, key_to_pem, key_type
+from umslab_certs.names import subject_names
+from umslab_certs.succession import NEXT, NEXT_ROOT_KEY, Successor, new_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from datetime import datetime
     from pathlib import Path
     from typing import Self
@@ -55,15 +47,16 @@ if TYPE_CHECKING:
     from umslab_certs.keys import PrivateKey
     from umslab_protocol.values.fingerprint import CommunicationToken, Fingerprint
 
-_DAMAGED = "restore the folder from a backup; without one, remove it: a new root needs every device onboarded again"
+_PREVIOUS = "previous.pem"
 
 
 class WebCertificates:
     """The certificate of the web port with everything up to its root, kept in a folder of its own."""
 
-    def __init__(self, folder: Path, path: TrustPath) -> None:
+    def __init__(self, folder: Path, path: TrustPath, successor: Successor | None = None) -> None:
         self._folder = folder
         self._path = path
+        self._successor = successor
 
     @classmethod
     def create(
@@ -79,9 +72,9 @@ class WebCertificates:
 
         Raises `CertificateError` (EXISTS, BAD_NAME) and `OSError`. Interrupted half-way, it can be called again.
         """
-        _refuse_overwriting(folder / "web.pem")
+        refuse_overwriting(folder / "web.pem")
         san = subject_names(names)
-        root = create_root(f"umslab lab root {secrets.token_hex(4)}", root_key_type, now=now)
+        root = new_root(root_key_type, now)
         leaf, key = root.issue_server(san, web_key_type, now=now)
         make_private_folder(folder)
         write_private(folder / "root.key", key_to_pem(root.key))
@@ -97,16 +90,32 @@ class WebCertificates:
 
         Raises `CertificateError` with the path and a hint when a piece is missing or damaged.
         """
-        with _damaged(folder):
+        with telling_damage(folder):
             _, presented = load_identity_chain(folder / "web.pem")
             others = [
                 certificate
                 for name in ("chain.pem", "root.pem")
                 for certificate in load_pem_certificates(read_limited(folder / name), str(folder / name))
             ]
-            store = cls(folder, build_path(presented[0], [*presented[1:], *others]))
+            path, successor = build_path(presented[0], [*presented[1:], *others]), Successor.open(folder)
+        if successor is not None and successor.path.leaf == path.leaf:
+            successor = None  # the switch to it is done, but for what `settle` does
+        store = cls(folder, path, successor)
         store._export()
         return store
+
+    def settle(self) -> None:
+        """Finish what a power cut interrupted; for whoever holds the folder, before anything else. Raises `OSError`."""
+        if self._successor is not None:
+            return
+        following = self._folder / NEXT_ROOT_KEY
+        if following.exists():
+            if key_from_pem(read_limited(following), what=str(following)).public_key() == self.root.public_key():
+                rename_durably(following, self._folder / "root.key")
+            else:  # of an announcement that was not finished, or called off
+                remove_durably(following)
+        if (self._folder / NEXT).exists():  # of a switch that was not finished
+            remove_durably(self._folder / NEXT)
 
     def renew(self, *, names: Iterable[str], now: datetime) -> None:
         """Replace key and leaf, below the same root and with the same kind of key.
@@ -114,6 +123,7 @@ class WebCertificates:
         Raises `CertificateError`: INCOMPLETE when the chain was imported (its root key is not here), EXPIRED when the
         root is over, BAD_NAME, UNREADABLE; and `OSError`.
         """
+        self.settle()
         root = self._own_root()
         kind = key_type(check_strength(self.leaf.public_key()))
         leaf, key = root.issue_server(subject_names(names), kind, now=now)
@@ -122,22 +132,68 @@ class WebCertificates:
     def import_chain(self, chain_pem: bytes, key_pem: bytes, *, names: Iterable[str], now: datetime) -> None:
         """Replace everything by a chain from elsewhere (C8), in any order, and forget the own root's key.
 
-        `names` are what the leaf must cover; `localhost` is not added here. Nothing changes when this raises
-        `CertificateError`: UNREADABLE, WEAK_KEY, MISMATCHED, WRONG_USAGE (a CA certificate, or not for TLS servers),
-        INCOMPLETE, EXPIRED and the other faults of `build_path`, NAMES_DIFFER (the message lists what is missing).
+        `names` are what the leaf must cover; `localhost` is not added here. Raises `CertificateError` as
+        `read_server_chain` does; then nothing has changed.
         """
-        key = key_from_pem(key_pem)
-        certificates = load_pem_certificates(chain_pem, "the chain")
-        leaf = certificate_for(key, certificates)
-        check_strength(leaf.public_key())
-        _check_server_usage(leaf)
-        path = build_path(leaf, certificates, now=now)
-        _check_strength_above(path)
-        if missing := [name for name in names if not covers(leaf, name)]:
-            message = f"{subject_of(leaf)} does not cover {', '.join(missing)}"
-            raise CertificateError(Fault.NAMES_DIFFER, message, "devices that use these names would refuse the server")
+        key, path = read_server_chain(chain_pem, key_pem, names=names, now=now)
+        self.settle()
         self._replace(key, path)
         remove_durably(self._folder / "root.key")
+
+    def announce(
+        self, names: Iterable[str], *, root_key_type: KeyType, web_key_type: KeyType, now: datetime
+    ) -> Certificate:
+        """Make the root that is to follow, with a web certificate for `names`; the current one stays in use.
+
+        Raises `CertificateError` (EXISTS when one is announced already, BAD_NAME) and `OSError`.
+        """
+        self._refuse_second_successor()
+        return self._announce(
+            Successor.create(self._folder, names, root_key_type=root_key_type, web_key_type=web_key_type, now=now)
+        )
+
+    def announce_chain(self, chain_pem: bytes, key_pem: bytes, *, names: Iterable[str], now: datetime) -> Certificate:
+        """Take a chain from elsewhere as the one that is to follow (C8); raises as `import_chain` and `announce`."""
+        self._refuse_second_successor()
+        key, path = read_server_chain(chain_pem, key_pem, names=names, now=now)
+        if path.root == self.root:
+            message = f"{subject_of(path.root)} is the root already"
+            raise CertificateError(
+                Fault.EXISTS, message, "nothing needs to be announced: use `umslab certs import-web`"
+            )
+        return self._announce(Successor(self._folder, key, path))
+
+    def switch(self, now: datetime) -> None:
+        """Use the announced root and its web certificate from now on.
+
+        Raises `CertificateError`: INCOMPLETE when none is announced, EXPIRED or NOT_YET_VALID when it can no longer or
+        not yet be used; and `OSError`, after which `open` tells whether the switch is done.
+        """
+        following = self._announced()
+        for certificate in following.path.chain:
+            check_time(certificate, now)
+        write_private(self._folder / _PREVIOUS, to_pem(self.chain))
+        self._replace(following.key, following.path)
+        if not (self._folder / NEXT_ROOT_KEY).exists():  # the chain is from elsewhere
+            remove_durably(self._folder / "root.key")
+        self.settle()
+
+    def cancel(self) -> None:
+        """Forget the announced root. Raises `CertificateError` (INCOMPLETE) when none is, and `OSError`."""
+        self._announced().remove()
+        self._successor = None
+
+    @property
+    def successor(self) -> TrustPath | None:
+        """The chain that was announced, until the switch."""
+        return None if self._successor is None else self._successor.path
+
+    @property
+    def previous(self) -> tuple[Certificate, ...]:
+        """The chain that the last switch replaced; empty before the first. Raises `CertificateError`."""
+        file = self._folder / _PREVIOUS
+        chain = load_pem_certificates(read_limited(file), str(file)) if file.exists() else []
+        return () if chain and chain[-1] == self.root else tuple(chain)  # written by a switch that was not done
 
     @property
     def leaf(self) -> Certificate:
@@ -182,7 +238,25 @@ class WebCertificates:
         write_private(self._folder / "chain.pem", to_pem(path.chain))
         save_identity(self.identity_file, key, path.presented)
         self._path = path
+        if self._successor is not None and self._successor.path.leaf == path.leaf:
+            self._successor = None
         self._export()
+
+    def _refuse_second_successor(self) -> None:
+        if self._successor is not None:
+            message = f"{subject_of(self._successor.path.root)} is announced already"
+            raise CertificateError(Fault.EXISTS, message, "switch to it, or cancel the rotation")
+        self.settle()
+
+    def _announce(self, successor: Successor) -> Certificate:
+        successor.save()
+        self._successor = successor
+        return successor.path.root
+
+    def _announced(self) -> Successor:
+        if self._successor is None:
+            raise CertificateError(Fault.INCOMPLETE, "no new web root is announced", "announce one first")
+        return self._successor
 
     def _export(self) -> None:
         for name, certificates in (("chain.pem", self.chain), ("root.pem", (self.root,))):
@@ -199,96 +273,3 @@ class WebCertificates:
         if key.public_key() != self.root.public_key():  # an import was interrupted before it removed the old key
             raise CertificateError(Fault.MISMATCHED, f"{file} does not belong to {subject_of(self.root)}", hint)
         return Authority(self.root, key, (self.root,))
-
-
-class ClientAuthority:
-    """The authority that issues device certificates ("EST CA"), kept as one file in a folder."""
-
-    def __init__(self, authority: Authority, folder: Path) -> None:
-        self._authority = authority
-        self._file = folder / "authority.pem"
-
-    @classmethod
-    def create(cls, folder: Path, *, key_type: KeyType = KeyType.P256, now: datetime) -> Self:
-        """Make a self-signed authority that allows none below it; raise `CertificateError` (EXISTS) or `OSError`."""
-        _refuse_overwriting(folder / "authority.pem")
-        name = f"umslab lab EST client CA {secrets.token_hex(4)}"
-        store = cls(create_root(name, key_type, now=now, path_length=0), folder)
-        make_private_folder(folder)
-        store._save()
-        return store
-
-    @classmethod
-    def open(cls, folder: Path) -> Self:
-        """Read what `create` or `import_authority` wrote; times are not judged.
-
-        Raises `CertificateError` with the path and a hint when the file is missing or damaged.
-        """
-        with _damaged(folder):
-            key, chain = load_identity_chain(folder / "authority.pem")
-            return cls(Authority(chain[0], key, build_path(chain[0], chain).chain), folder)
-
-    def import_authority(self, chain_pem: bytes, key_pem: bytes, *, now: datetime) -> None:
-        """Issue with an authority from elsewhere from now on; its chain may come in any order.
-
-        Nothing changes when this raises `CertificateError`: UNREADABLE, WEAK_KEY, MISMATCHED, NOT_A_CA (also when an
-        authority above does not allow as many below it), INCOMPLETE, EXPIRED and the other faults of `build_path`.
-        """
-        key = key_from_pem(key_pem)
-        certificates = load_pem_certificates(chain_pem, "the chain")
-        certificate = certificate_for(key, certificates)
-        check_strength(certificate.public_key())
-        check_ca(certificate)
-        path = build_path(certificate, certificates, now=now)
-        _check_strength_above(path)
-        for below, issuer in enumerate(path.chain):
-            check_ca(issuer, below)
-        self._authority = Authority(certificate, key, path.chain)
-        self._save()
-
-    @property
-    def authority(self) -> Authority:
-        """What issues device certificates now."""
-        return self._authority
-
-    @property
-    def certificates(self) -> tuple[Certificate, ...]:
-        """The issuing certificate and those above it, root last."""
-        return self._authority.chain
-
-    def export_chain(self) -> bytes:
-        """Return the chain in PEM, as a trust list for a proxy that terminates TLS (X12)."""
-        return to_pem(self.certificates)
-
-    def _save(self) -> None:
-        save_identity(self._file, self._authority.key, self._authority.chain)
-
-
-def _check_server_usage(leaf: Certificate) -> None:
-    constraints = extension(leaf, x509.BasicConstraints)
-    if constraints is not None and constraints.ca:
-        message = f"the key belongs to {subject_of(leaf)}, a CA certificate"
-        raise CertificateError(Fault.WRONG_USAGE, message, "give the key of the server certificate")
-    purposes = extension(leaf, x509.ExtendedKeyUsage)  # without one, every purpose is allowed (RFC 5280, 4.2.1.12)
-    if purposes is not None and ExtendedKeyUsageOID.SERVER_AUTH not in purposes:
-        raise CertificateError(Fault.WRONG_USAGE, f"{subject_of(leaf)} is not meant for TLS servers (serverAuth)")
-
-
-def _check_strength_above(path: TrustPath) -> None:
-    for certificate in path.chain[1:]:
-        check_strength(certificate.public_key(), LARGEST_CA_RSA_BITS)
-
-
-def _refuse_overwriting(file: Path) -> None:
-    if file.exists():
-        raise CertificateError(Fault.EXISTS, f"{file} is already there", "open it, or remove the folder to start anew")
-
-
-@contextmanager
-def _damaged(folder: Path) -> Iterator[None]:
-    """Add the folder and what to do about it to whatever is wrong with its files."""
-    try:
-        yield
-    except CertificateError as problem:
-        message = problem.message if str(folder) in problem.message else f"{folder}: {problem.message}"
-        raise CertificateError(problem.fault, message, _DAMAGED) from None

@@ -19,6 +19,10 @@ class Clock(ABC):
         """Seconds on a clock that only runs forward; its zero means nothing."""
         return trio.current_time()
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait so long by the monotonic clock."""
+        await trio.sleep(seconds)
+
     @abstractmethod
     def utc(self) -> datetime:
         """The calendar: an aware datetime in UTC."""
@@ -42,3 +46,15 @@ class VirtualClock(Clock):
     def utc(self) -> datetime:
         """The start plus the virtual seconds since Trio's clock was 0."""
         return self._start + timedelta(seconds=trio.current_time())
+
+
+class SkewedClock(Clock):
+    """A calendar that goes wrong by so much: ahead of the right one, or behind it."""
+
+    def __init__(self, right: Clock, skew: timedelta) -> None:
+        self._right = right
+        self._skew = skew
+
+    def utc(self) -> datetime:
+        """What the right clock says, and the skew."""
+        return self._right.utc() + self._skew

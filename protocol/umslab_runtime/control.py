@@ -138,7 +138,7 @@ class ControlClient:
         self._stream = stream
         self._buffer = bytearray()
 
-    async def call(self, name: str, on_item: Callable[[Any], None] | None = None, **args: Any) -> Any:
+    async def call(self, name: str, on_item: Callable[[Any], None] | None = None, /, **args: Any) -> Any:
         """Send a request; return its result, giving streamed items to `on_item`. Raises `ControlError`."""
         try:
             await self._stream.send_all(_line({"v": VERSION, "do": name, "args": args}))

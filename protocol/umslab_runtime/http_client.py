@@ -45,9 +45,12 @@ class HttpClientConnection:
     errors when the connection breaks. The caller bounds the time and closes the stream.
     """
 
-    def __init__(self, stream: TLSStream, host: str, tap: Tap | None = None) -> None:
+    def __init__(
+        self, stream: TLSStream, host: str, tap: Tap | None = None, *, max_body_bytes: int = MAX_BODY_BYTES
+    ) -> None:
         """`host` is the value of the Host header: name and port as the user knows them."""
         self._tap = tap
+        self._max_body_bytes = max_body_bytes
         self._stream = stream
         self._host = host
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEADER_BYTES)
@@ -119,8 +122,9 @@ class HttpClientConnection:
             event = await self._next_event()
             if isinstance(event, h11.Data):
                 size += len(event.data)
-                if size > MAX_BODY_BYTES:
-                    raise RemoteProtocolError(f"the answer has more than {MAX_BODY_BYTES} bytes", code="too-large")
+                if size > self._max_body_bytes:
+                    most = self._max_body_bytes
+                    raise RemoteProtocolError(f"the answer has more than {most} bytes", code="too-large")
                 parts.append(bytes(event.data))
             elif isinstance(event, h11.EndOfMessage):
                 return b"".join(parts)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import socket
 from typing import TYPE_CHECKING
@@ -84,6 +85,10 @@ class SocketListener(Listener):
             self._sock.close()
 
 
+ADDRESS_SECONDS = 10.0
+"""For each but the last address of a name."""
+
+
 class TrioNetwork(Network):
     """Sockets, behind the target policy."""
 
@@ -120,12 +125,19 @@ class TrioNetwork(Network):
         return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
     async def dial(self, target: HostPort, *, unit_id: UnitId | None = None) -> Transport:
-        """Connect to the first address that answers; see `Network.dial`."""
+        """Connect to the first address that answers; see `Network.dial`.
+
+        One that says nothing gets `ADDRESS_SECONDS` when there are more, so that it does not use up the caller's time.
+        """
         failure: DialError | TargetRefusedError | None = None
-        for address in await self.resolve(target.host):
+        addresses = await self.resolve(target.host)
+        for address in addresses:
+            patience = math.inf if address == addresses[-1] else ADDRESS_SECONDS
             try:
                 self._policy.check(address, unit_id)
-                return await _connect(address, target.port)
+                with trio.move_on_after(patience):
+                    return await _connect(address, target.port)
+                raise DialError(DialProblem.TIMEOUT, f"{Address(address, target.port)}: no answer in {patience:g} s")
             except (DialError, TargetRefusedError) as error:
                 failure = failure or error
         raise failure or DialError(DialProblem.NAME_UNKNOWN, f"the name {target.host} has no address")

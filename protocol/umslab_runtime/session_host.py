@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from umslab_runtime.jobs import Jobs
 from umslab_runtime.pump import SessionPump
 from umslab_runtime.timers import Timers
 
@@ -38,6 +39,10 @@ class SessionHost:
             nursery=self._nursery,
             write_seconds=self._write_seconds,
         )
+
+    def jobs(self) -> Jobs:
+        """Return an empty set of short-lived tasks; they end with the host at the latest."""
+        return Jobs(self._nursery)
 
 
 @asynccontextmanager

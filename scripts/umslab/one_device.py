@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 from umslab import plugins
 from umslab.protocol_dump import TappedCodec
+from umslab_agent.behaviour import DeviceBehaviour
 from umslab_agent.contexts import TlsContexts
 from umslab_agent.device import Device
+from umslab_agent.happenings import ignore
 from umslab_agent.onboarding import World
 from umslab_agent.persona import derive_persona
+from umslab_agent.unit import unit_seed
 from umslab_certs.keys import KeyType
 from umslab_protocol.machines.device_life import RELEASE_DELAY, DeviceLife, RetryPolicy
 from umslab_protocol.values.firmware import DEFAULT_FIRMWARE, Behaviour, FirmwareVersion, behaves
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
     from umslab_agent.device import Change
     from umslab_agent.folder import DeviceFolder
+    from umslab_agent.happenings import Happening
     from umslab_agent.persona import Persona
     from umslab_agent.trust import TrustMode
     from umslab_protocol.values.host_port import HostPort
@@ -55,6 +59,7 @@ class DeviceOptions:
     structure_tag: str = ""
     key_type: KeyType = KeyType.P256
     policy: RetryPolicy = field(default_factory=RetryPolicy)
+    behaviour: DeviceBehaviour = field(default_factory=DeviceBehaviour)
 
 
 def load_persona(folder: DeviceFolder, options: DeviceOptions) -> Persona:
@@ -103,10 +108,16 @@ async def open_world(
 
 
 def make_device(
-    world: World, folder: DeviceFolder, persona: Persona, options: DeviceOptions, on_change: Callable[[Change], None]
+    world: World,
+    folder: DeviceFolder,
+    persona: Persona,
+    options: DeviceOptions,
+    on_change: Callable[[Change], None],
+    *,
+    on_happening: Callable[[Happening], None] = ignore,
 ) -> Device:
     """Build a device; `run` it."""
-    chance = random.Random(f"umslab device {persona.seed}")  # noqa: S311 - repeatable, not secret
+    chance = random.Random(f"umslab waits {unit_seed(persona, options.behaviour)}")  # noqa: S311 - repeatable
     delay = release_delay(FirmwareVersion.parse(persona.firmware))
     return Device(
         persona,
@@ -118,6 +129,8 @@ def make_device(
         auth_key=options.auth_key,
         key_type=options.key_type,
         on_change=on_change,
+        behaviour=options.behaviour,
+        on_happening=on_happening,
     )
 
 

@@ -10,10 +10,8 @@ control socket -> the same services
 from __future__ import annotations
 
 import secrets
-import ssl
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,24 +21,20 @@ import trio
 from umslab_certs.csrattrs import CSR_ATTRIBUTES
 from umslab_protocol.machines.session_server import SessionRules
 from umslab_protocol.wire.close_codes import CloseCode
+from umslab_protocol.wire.codec import JsonCodec
+from umslab_protocol.wire.messages import Heartbeat
 from umslab_runtime.connections import ConnectionServer
 from umslab_runtime.control import ControlServer, open_control_listener
 from umslab_runtime.session_host import open_session_host
 from umslab_server import backup
-from umslab_server.certificates import Certificates, encode_issued, open_or_create, refuse_lost, standard_context
-from umslab_server.control import Control
-from umslab_server.device_sessions import DeviceSessions
-from umslab_server.enrolment import Enrolment
+from umslab_server.certificates import encode_issued
+from umslab_server.control.tables import build_control
 from umslab_server.front.est import Est
+from umslab_server.front.files import FileFront
 from umslab_server.front.pages import Pages
 from umslab_server.front.routes import Router, build_table
 from umslab_server.front.ws_connect import WsConnect
-from umslab_server.keys import Keys
-from umslab_server.presence import Presence
-from umslab_server.registry import Registry
-from umslab_server.status import StatusMonitor
-from umslab_server.store import Store
-from umslab_server.throttle import Throttle
+from umslab_server.services import Means, Services, open_services
 
 if TYPE_CHECKING:
     from umslab_protocol.wire.codec import SessionCodec
@@ -48,14 +42,11 @@ if TYPE_CHECKING:
     from umslab_runtime.executor import Executor
     from umslab_runtime.network import Listener, Network
     from umslab_runtime.session_host import SessionHost
-    from umslab_server.config import ServerConfig
+    from umslab_server.config import HeartbeatConfig, ServerConfig
     from umslab_server.front.est import Authentication
     from umslab_server.state_folder import StateFolder
 
 log = structlog.get_logger(__name__)
-
-_ALWAYS_NAMED = ("localhost", "127.0.0.1", "::1")
-_EVERYWHERE = {"0.0.0.0", "::"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,20 +77,6 @@ class Ready:
     """Set when `run` has ended in order."""
 
 
-@dataclass(kw_only=True)
-class Services:
-    """The parts that tests and the control socket talk to."""
-
-    store: Store
-    keys: Keys
-    registry: Registry
-    presence: Presence
-    certificates: Certificates
-    status: StatusMonitor
-    sessions: DeviceSessions
-    enrolment: Enrolment
-
-
 class UmsServer:
     """One simulated UMS. `run` it; `stop` ends it in order."""
 
@@ -123,7 +100,7 @@ class UmsServer:
         """
         with self._folder.locked():
             async with AsyncExitStack() as stack:
-                services = await self._build_services(stack)
+                services = await self._open_services(stack)
                 listeners = [await self._listen(host, stack) for host in self._config.listen]
                 control = await self._listen_for_control(stack)
                 host = await stack.enter_async_context(
@@ -131,6 +108,17 @@ class UmsServer:
                 )
                 await self._serve(services, host, listeners, control, task_status)
         self._over.set()
+
+    async def _open_services(self, stack: AsyncExitStack) -> Services:
+        world = self._world
+        means = Means(
+            clock=world.clock,
+            writer=world.writer,
+            reader=world.reader,
+            written_documents=isinstance(world.codec, JsonCodec),
+            check_time=world.check_time,
+        )
+        return await open_services(self._config, self._folder, means, stack)
 
     async def _listen(self, host: str, stack: AsyncExitStack) -> Listener:
         listener = await self._world.network.listen(host, self._config.port)
@@ -141,56 +129,6 @@ class UmsServer:
         if not self._world.control_socket:
             return None
         return await stack.enter_async_context(open_control_listener(self._folder.control))
-
-    async def _build_services(self, stack: AsyncExitStack) -> Services:
-        config, world = self._config, self._world
-        refuse_lost(self._folder)
-        names = certificate_names(config)
-        web, clients = await world.writer.run(
-            lambda: open_or_create(self._folder, names, config.certificates, world.clock.utc())
-        )
-        store = Store(
-            self._folder.registry,
-            clock=world.clock,
-            writer=world.writer,
-            reader=world.reader,
-            keep_events=config.registry.events,
-        )
-        await world.writer.run(store.open)
-        stack.callback(store.close)
-        presence = Presence()
-        certificates = Certificates(
-            web,
-            clients,
-            names=names,
-            make_context=standard_context(
-                minimum=ssl.TLSVersion.TLSv1_2 if config.tls_min == "1.2" else ssl.TLSVersion.TLSv1_3,
-                tickets=config.tickets,
-                check_time=world.check_time and not config.enrolment.accept_expired,
-            ),
-            clock=world.clock,
-            executor=world.writer,
-            store=store,
-        )
-        return Services(
-            store=store,
-            keys=Keys(store),
-            registry=Registry(store, presence, recycle_bin=config.registry.recycle_bin),
-            presence=presence,
-            certificates=certificates,
-            status=StatusMonitor(store, clock=world.clock, web_expires=certificates.web_expires),
-            sessions=DeviceSessions(store, presence, clock=world.clock, accept_expired=config.enrolment.accept_expired),
-            enrolment=Enrolment(
-                store,
-                presence,
-                Throttle(config.throttle),
-                authority=certificates.authority,
-                clock=world.clock,
-                lifetime=timedelta(days=config.certificates.device_days),
-                known_device=config.enrolment.known_device,
-                accept_expired=config.enrolment.accept_expired,
-            ),
-        )
 
     def _build_front(self, services: Services, host: SessionHost) -> Router:
         config = self._config
@@ -211,12 +149,14 @@ class UmsServer:
                 ping_after=config.sessions.ping_seconds,
                 pong_within=config.sessions.pong_seconds,
                 max_message_bytes=config.sessions.message_bytes,
+                heartbeat=_heartbeat(config.heartbeat),
             ),
             server_name=self._name,
             new_session_id=lambda: secrets.token_hex(8),
         )
         pages = Pages(services.status, self._version)
-        return Router(build_table(est, ws_connect, pages, est_alias=config.enrolment.alias))
+        files = FileFront(services.files, services.sessions)
+        return Router(build_table(est, ws_connect, pages, files, est_alias=config.enrolment.alias))
 
     async def _serve(
         self,
@@ -235,7 +175,15 @@ class UmsServer:
         )
         async with trio.open_nursery() as background:
             background.start_soon(services.store.run)
-            background.start_soon(services.status.recompute)
+            background.start_soon(services.workers.run)
+            await self._start(services, listeners)
+            for task in (
+                services.status.recompute,
+                services.configuration.run,
+                services.commands.run,
+                services.jobs.run,
+            ):
+                background.start_soon(task)
             if control is not None:
                 background.start_soon(self._build_control(services, connections).serve, control[0])
             async with trio.open_nursery() as serving:
@@ -257,12 +205,18 @@ class UmsServer:
             background.cancel_scope.cancel()
         await services.store.drain()
 
+    async def _start(self, services: Services, listeners: list[Listener]) -> None:
+        """Take up what was under way when the server last ended; before the first device comes."""
+        await services.rotation.start()
+        await services.client_cas.start()
+        await services.connectors.start(listeners[0].address.port, chosen=self._config.port != 0)
+        await services.commands.open()
+
     def _build_control(self, services: Services, connections: ConnectionServer) -> ControlServer:
-        control = Control(
-            keys=services.keys,
-            registry=services.registry,
-            store=services.store,
-            certificates=services.certificates,
+        control = build_control(
+            services,
+            self._config,
+            clock=self._world.clock,
             status=lambda: self._status(services, connections),
             backup=lambda path: self._backup(Path(path)),
         )
@@ -292,7 +246,7 @@ class UmsServer:
         return await self._world.writer.run(lambda: backup.make(folder, path, version=self._version, now=clock.utc()))
 
 
-def certificate_names(config: ServerConfig) -> list[str]:
-    """What the web certificate covers: every configured name and address, and this machine's own (C6, T17)."""
-    listened = [host for host in config.listen if host not in _EVERYWHERE]
-    return list(dict.fromkeys([*config.names, *_ALWAYS_NAMED, *listened]))
+def _heartbeat(config: HeartbeatConfig) -> Heartbeat | None:
+    if not config.enabled:
+        return None
+    return Heartbeat(intervalSeconds=config.interval_hours * 3600, offsetSeconds=config.offset_minutes * 60)

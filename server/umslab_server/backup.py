@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import msgspec
 
 from umslab_certs.files import make_private_folder, sync_folder, write_private
+from umslab_server.errors import RefusedError
 from umslab_server.schema import SCHEMA_VERSION
 from umslab_server.store import copy_database, timestamp
 
@@ -34,12 +35,12 @@ if TYPE_CHECKING:
 FORMAT = 1
 MANIFEST = "manifest.json"
 MAX_BYTES = 8 * 1024 * 1024 * 1024
-_KEPT = ("web", "est")
+_KEPT = ("web", "est", "files")
 _NEEDED = ("registry.sqlite", "web/web.pem", "est/authority.pem")
 _PLACE = re.compile(rf"registry\.sqlite|({'|'.join(_KEPT)})/[A-Za-z0-9_][A-Za-z0-9._-]{{0,99}}", re.ASCII)
 
 
-class BackupError(Exception):
+class BackupError(RefusedError):
     """The backup cannot be made or used; nothing was changed. The message says why."""
 
 
@@ -99,6 +100,8 @@ def _collect(folder: StateFolder, copy: Path) -> dict[str, Path]:
     copy_database(folder.registry, copy)
     files = {"registry.sqlite": copy}
     for kept in _KEPT:
+        if kept == "files" and not folder.files.exists():
+            continue  # it comes with the first file for devices
         files |= {f"{kept}/{path.name}": path for path in sorted((folder.path / kept).iterdir()) if path.is_file()}
     return {entry: path for entry, path in files.items() if _PLACE.fullmatch(entry)}
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The running server's certificates: what its port presents, what cacerts answers, who issues for devices.
 
-cacerts answers the web chain up to its root plus the EST client CA (C30): a device pins the root that signs the TLS
-chain, and the client CA is there for clients that check their own certificate.
+cacerts answers the web chain up to its root plus the EST client CAs (C30): a device pins the root that signs the TLS
+chain, and the client CAs are there for clients that check their own certificate. What the files say decides; who is
+told of a change, and what the registry says of it, is the business of rotation.py and client_cas.py.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from umslab_certs.chain import fingerprint, parse_certificate, subject_of
+from umslab_certs.client_authority import ClientAuthority
 from umslab_certs.errors import CertificateError, Fault
+from umslab_certs.keys import KeyType, check_strength, key_type
 from umslab_certs.pkcs7 import encode_certs_only
-from umslab_certs.store import ClientAuthority, WebCertificates
+from umslab_certs.store import WebCertificates
 from umslab_certs.tls import server_context
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ def open_or_create(
     """
     if (folder.web / "web.pem").exists():
         web = WebCertificates.open(folder.web)
+        web.settle()
     else:
         web = WebCertificates.create(
             folder.web, names, root_key_type=config.root_key, web_key_type=config.web_key, now=now
@@ -86,8 +90,9 @@ class Certificates:
         self._load()
 
     def _load(self) -> None:
-        self._context = self._make_context(self._web, [self._clients.authority.certificate])
-        self._ca_certificates = encode_certs_only([*self._web.chain[1:], *self._clients.certificates])
+        self._loaded = (self._web.chain, self._clients.accepted)
+        self._context = self._make_context(self._web, self._clients.accepted)
+        self._ca_certificates = encode_certs_only([*self._web.chain[1:], *self._clients.all_certificates])
 
     def context(self) -> ssl.SSLContext:
         """The context for the next connection; a new one after each renewal, because a changed one would mix keys."""
@@ -110,15 +115,93 @@ class Certificates:
         """When the web certificate ends."""
         return self._web.leaf.not_valid_after_utc
 
+    @property
+    def root(self) -> Certificate:
+        """What devices trust now."""
+        return self._web.root
+
+    @property
+    def next_root(self) -> Certificate | None:
+        """What is announced to them, until the switch."""
+        following = self._web.successor
+        return None if following is None else following.root
+
+    @property
+    def previous_root(self) -> Certificate | None:
+        """What they trusted before the last switch."""
+        chain = self._web.previous
+        return chain[-1] if chain else None
+
+    @property
+    def issuing(self) -> Certificate:
+        """The EST client CA that issues."""
+        return self._clients.authority.certificate
+
+    @property
+    def earlier_issuers(self) -> tuple[Certificate, ...]:
+        """The EST client CAs whose certificates are still accepted."""
+        return self._clients.earlier
+
+    def find_earlier_issuer(self, name: str) -> Certificate:
+        """See `ClientAuthority.find_earlier`."""
+        return self._clients.find_earlier(name)
+
     async def renew(self, *, actor: str) -> None:
         """Replace the web certificate under the same root; open connections keep the old one.
 
         Raises `CertificateError`, for example when the chain was imported.
         """
-        await self._executor.run(lambda: self._web.renew(names=self._names, now=self._clock.utc()))
-        self._load()
+        await self._apply(lambda: self._web.renew(names=self._names, now=self._clock.utc()))
         serial = f"{self._web.leaf.serial_number:X}"
         await self._store.change(lambda writer: writer.event("web-certificate-renewed", actor=actor, serial=serial))
+
+    async def announce_root(self, root_key: KeyType | None, web_key: KeyType | None) -> None:
+        """Make the web root that is to follow; kinds of key that are not named are those in use.
+
+        Raises `CertificateError`, as all of the following do, and `OSError`; what is on disk decides then.
+        """
+        root_key_type = root_key or _kind(self._web.root, KeyType.RSA4096)
+        web_key_type = web_key or _kind(self._web.leaf, KeyType.RSA4096)
+        await self._apply(
+            lambda: self._web.announce(
+                self._names, root_key_type=root_key_type, web_key_type=web_key_type, now=self._clock.utc()
+            )
+        )
+
+    async def announce_chain(self, chain_pem: bytes, key_pem: bytes, names: Sequence[str]) -> None:
+        """Take a chain from elsewhere as the one that is to follow (C8); its leaf must cover `names`."""
+        now = self._clock.utc()
+        await self._apply(lambda: self._web.announce_chain(chain_pem, key_pem, names=names, now=now))
+
+    async def switch_root(self) -> None:
+        """Present the announced chain from the next connection on."""
+        await self._apply(lambda: self._web.switch(self._clock.utc()))
+
+    async def cancel_root(self) -> None:
+        """Forget the announced chain."""
+        await self._apply(self._web.cancel)
+
+    async def renew_issuer(self, key_type: KeyType | None) -> None:
+        """Make the EST client CA that issues from now on; a kind of key that is not named is the present one's."""
+        kind = key_type or _kind(self.issuing, KeyType.P256)
+        await self._apply(lambda: self._clients.renew(kind, now=self._clock.utc()))
+
+    async def import_issuer(self, chain_pem: bytes, key_pem: bytes) -> None:
+        """Issue with an authority from elsewhere from now on."""
+        now = self._clock.utc()
+        await self._apply(lambda: self._clients.import_authority(chain_pem, key_pem, now=now))
+
+    async def retire_issuer(self, certificate: Certificate) -> None:
+        """Accept certificates of an earlier EST client CA no longer, from the next connection on."""
+        await self._apply(lambda: self._clients.retire(certificate))
+
+    async def _apply(self, change: Callable[[], object]) -> None:
+        """Change the files, then what is made of them: also when only a part of the change happened."""
+        try:
+            await self._executor.run(change)
+        finally:
+            if self._loaded != (self._web.chain, self._clients.accepted):
+                self._load()
 
     def describe(self) -> dict[str, Any]:
         """Everything about them that is no secret."""
@@ -129,14 +212,25 @@ def describe(web: WebCertificates, clients: ClientAuthority) -> dict[str, Any]:
     """Tell what a UMS shows of its certificates (C20-C22)."""
     return {
         "token": str(web.token),
-        "root": _describe(web.root),
-        "web": _describe(web.leaf),
+        "root": describe_one(web.root),
+        "web": describe_one(web.leaf),
         "chain_length": len(web.chain),
-        "client_ca": _describe(clients.authority.certificate),
+        "next_root": None if web.successor is None else describe_one(web.successor.root),
+        "client_ca": describe_one(clients.authority.certificate),
+        "earlier_client_cas": [describe_one(certificate) for certificate in clients.earlier],
     }
 
 
-def _describe(certificate: Certificate) -> dict[str, Any]:
+def _kind(certificate: Certificate, otherwise: KeyType) -> KeyType:
+    """The kind of key of a certificate, where it is one that umslab makes."""
+    try:
+        return key_type(check_strength(certificate.public_key()))
+    except CertificateError:
+        return otherwise
+
+
+def describe_one(certificate: Certificate) -> dict[str, Any]:
+    """Tell whose certificate it is, from when to when, and its fingerprint in four parts."""
     return {
         "subject": subject_of(certificate),
         "serial": f"{certificate.serial_number:X}",

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from umslab_certs.keys import KeyType
-from umslab_protocol.values.host_port import DEFAULT_WEB_PORT
+from umslab_protocol.values.host_port import DEFAULT_WEB_PORT, parse_host_port
 from umslab_protocol.wire.messages import DEFAULT_PING_SECONDS
 from umslab_protocol.wire.transfer import Wrapping
 from umslab_runtime.limits import Limits
@@ -46,6 +46,10 @@ class EnrolmentConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """How EST answers are written: one-line, wrapped or pem (X4)."""
     alias: bool = True
     """Offer EST at /.well-known/est too."""
+    approval: Literal["automatic", "manual"] = "automatic"
+    """`manual` answers a first enrolment 202 until `umslab ctl approve`."""
+    approval_seconds: Seconds = 60.0
+    """Retry-After of such an answer."""
     authentication: Text = "basic"
     """Where the key is carried; `basic`, or the name of a plug-in."""
 
@@ -65,6 +69,55 @@ class SessionsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """One message; a longer one closes the session with 1009."""
 
 
+class HeartbeatConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Periodic contact signal of devices (section 9 of the facts)."""
+
+    enabled: bool = False
+    """Off by default, as documented."""
+    interval_hours: Annotated[float, Meta(ge=1, le=5_000)] = 24.0
+    """From one sign of life to the next."""
+    offset_minutes: Annotated[float, Meta(ge=5)] = 10.0
+    """Each comes this much later at most, by chance; at most a third of the interval."""
+
+    def __post_init__(self) -> None:
+        """Check the rule that binds two keys."""
+        if self.offset_minutes * 60 > self.interval_hours * 3600 / 3:
+            raise ValueError("heartbeat.offset_minutes must be at most a third of heartbeat.interval_hours")
+
+
+class RequestsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How many devices are asked for something at the same time (section 9 of the facts)."""
+
+    threads: Annotated[int, Meta(ge=1, le=10_000)] = 50
+    """Commands under way at the same time."""
+    queue: Annotated[int, Meta(ge=0)] | None = None
+    """Commands that may wait for a thread; the surplus is rejected. Without a value: any number."""
+    timeout_seconds: Seconds = 30.0
+    """From a command to its result, when the command does not say otherwise."""
+
+
+class JobsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Jobs that are due while nothing could run them."""
+
+    expiry_minutes: Annotated[float, Meta(gt=0)] | None = None
+    """A run that is later than this is left out. Without a value jobs never expire (J4; the vendor offers 40)."""
+
+
+class ConnectorsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Under which addresses devices find this server again."""
+
+    cluster_address: Annotated[str, Meta(max_length=262)] = ""
+    """`HOST[:PORT]` for devices instead of this server's own address (S5)."""
+    public_address: Annotated[str, Meta(max_length=262)] = ""
+    """`HOST[:PORT]` when there is no cluster address (S4)."""
+
+    def __post_init__(self) -> None:
+        """Check that they are addresses."""
+        for address in (self.cluster_address, self.public_address):
+            if address:
+                parse_host_port(address)
+
+
 class RegistryConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The registry of devices."""
 
@@ -72,6 +125,10 @@ class RegistryConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Deleting moves a device into the recycle bin first (RB1)."""
     events: Annotated[int, Meta(ge=1_000, le=1_000_000_000)] = 1_000_000
     """Rows of the event feed that are kept; the oldest go first."""
+    naming_prefix: Annotated[str, Meta(max_length=10, pattern=r"^[A-Za-z0-9-]*$(?!\n)")] = ""
+    """Naming convention: new devices are called this and a running number; off without a prefix."""
+    naming_digits: Annotated[int, Meta(ge=1, le=9)] = 4
+    """Digits of that number at least; name and number have 15 characters at most (U9)."""
 
 
 class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -95,3 +152,7 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     enrolment: EnrolmentConfig = field(default_factory=EnrolmentConfig)
     sessions: SessionsConfig = field(default_factory=SessionsConfig)
     registry: RegistryConfig = field(default_factory=RegistryConfig)
+    heartbeat: HeartbeatConfig = field(default_factory=HeartbeatConfig)
+    requests: RequestsConfig = field(default_factory=RequestsConfig)
+    jobs: JobsConfig = field(default_factory=JobsConfig)
+    connectors: ConnectorsConfig = field(default_factory=ConnectorsConfig)

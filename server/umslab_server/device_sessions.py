@@ -11,23 +11,22 @@ import hashlib
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import msgspec
 from sqlalchemy import select
 
 from umslab_certs.chain import parse_certificate
 from umslab_certs.csr import device_unit_id
 from umslab_certs.errors import CertificateError, Fault
-from umslab_protocol.errors import InvalidValueError
-from umslab_protocol.values.unit_id import parse_mac
 from umslab_protocol.wire.close_codes import CloseCode, Refusal
-from umslab_protocol.wire.messages import Ack, DeviceInfo, Error, Hello, Message, UpdateDeviceInfo
+from umslab_protocol.wire.messages import Ack, Error, Hello, Message, Result
 from umslab_server import keys, registry
 from umslab_server.enrolment import check_presented_time
-from umslab_server.schema import certificate, tombstone
 from umslab_server.sessions import Admitted, LiveSession, NotAdmitted
 from umslab_server.store import StoreError
+from umslab_server.tables import certificate, tombstone
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from sqlalchemy import Connection, RowMapping
 
     from umslab_protocol.machines.websocket import Closed
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from umslab_runtime.clock import Clock
     from umslab_runtime.http import Peer
     from umslab_server.presence import Presence
+    from umslab_server.sessions import Handler, OnGreeted
     from umslab_server.store import Store, Writer
 
 NO_CERTIFICATE = NotAdmitted(
@@ -46,12 +46,25 @@ BUSY = NotAdmitted(503, Refusal.BUSY, "the registry is busy", retry_after=5.0)
 class DeviceSessions:
     """The session service on the registry; see `sessions.SessionService`."""
 
-    def __init__(self, store: Store, presence: Presence, *, clock: Clock, accept_expired: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        presence: Presence,
+        *,
+        clock: Clock,
+        accept_expired: bool,
+        handlers: Mapping[type, Handler],
+        on_greeted: Sequence[OnGreeted],
+    ) -> None:
+        """`handlers` take the messages of known devices by type; `on_greeted` are called in order after each hello."""
         self._store = store
         self._presence = presence
         self._clock = clock
         self._accept_expired = accept_expired
+        self._handlers = handlers
+        self._on_greeted = on_greeted
         self._stopping = False
+        presence.on_deregistered = self._deregistered
 
     def stop(self) -> None:
         """From now on everybody is told that the server is busy."""
@@ -59,39 +72,64 @@ class DeviceSessions:
 
     async def admit(self, peer: Peer) -> Admitted | NotAdmitted:
         """Decide by the client certificate; marks its first use."""
-        if self._stopping:
-            return BUSY
-        if peer.certificate is None:
-            return NO_CERTIFICATE
-        presented = peer.certificate
-        try:
-            parsed = parse_certificate(presented)
-            unit_id = device_unit_id(parsed)
-            check_presented_time(parsed, self._clock.utc(), accept_expired=self._accept_expired)
-        except CertificateError as error:
-            late = error.fault in {Fault.EXPIRED, Fault.NOT_YET_VALID}
-            return NotAdmitted(403, Refusal.EXPIRED if late else Refusal.REFUSED, str(error))
-        digest = hashlib.sha256(presented).hexdigest()
+        presented = self._presented(peer)
+        if isinstance(presented, NotAdmitted):
+            return presented
+        unit_id, digest = presented
         address = peer.address.host
         try:
             return await self._store.change(lambda writer: _admit(writer, unit_id, digest, address))
         except StoreError:
             return BUSY
 
+    async def judge(self, peer: Peer) -> UnitId | NotAdmitted:
+        """Decide by the same rules whose request this is, without marking anything; a deleted device is unknown."""
+        presented = self._presented(peer)
+        if isinstance(presented, NotAdmitted):
+            return presented
+        unit_id, digest = presented
+        try:
+            known, refused = await self._store.read(lambda connection: _judge(connection, unit_id, digest))
+        except StoreError:
+            return BUSY
+        return (refused or unit_id) if known else _unknown(unit_id)
+
+    def _presented(self, peer: Peer) -> tuple[UnitId, str] | NotAdmitted:
+        """Read whose certificate was presented; return its SHA-256 too."""
+        if self._stopping:
+            return BUSY
+        if peer.certificate is None:
+            return NO_CERTIFICATE
+        try:
+            parsed = parse_certificate(peer.certificate)
+            unit_id = device_unit_id(parsed)
+            check_presented_time(parsed, self._clock.utc(), accept_expired=self._accept_expired)
+        except CertificateError as error:
+            late = error.fault in {Fault.EXPIRED, Fault.NOT_YET_VALID}
+            return NotAdmitted(403, Refusal.EXPIRED if late else Refusal.REFUSED, str(error))
+        return unit_id, hashlib.sha256(peer.certificate).hexdigest()
+
     async def received(self, session: LiveSession, message: Message) -> None:
         """Handle one message of a device."""
-        match message:
-            case Hello():
-                await self._greeted(session, message)
-            case UpdateDeviceInfo():
-                await self._update_info(session, message)
-            case Ack() if message.re == session.deregister_id:
-                await self._deregistered(session)
-            case _:
-                pass  # an acknowledgement or an error we did not ask for says nothing we could act on
+        if isinstance(message, Hello):
+            await self._greeted(session, message)
+        elif isinstance(message, Ack | Error | Result):
+            session.answered(message)
+        elif session.admitted.known and not session.told_deleted:
+            await self._handle(session, message)
+
+    async def _handle(self, session: LiveSession, message: Message) -> None:
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            await handler(session, message)
+        else:
+            kind = type(message).__struct_config__.tag
+            why = f"this server does nothing with {kind}"
+            session.send(Error(code="unsupported", message=why, re=getattr(message, "id", None)))
 
     def left(self, session: LiveSession, closed: Closed) -> None:
         """Note that a session is over."""
+        session.forsake()
         if not self._presence.leave(session):
             return
         unit_id, code, reason = session.unit_id, int(closed.code), closed.reason
@@ -117,43 +155,45 @@ class DeviceSessions:
             session.close(CloseCode.REFUSED, "hello names another unit ID than the certificate")
             return
         self._presence.join(session)
-        await self._look_again(session)
+        if await self._look_again(session):
+            booted = await self._note_boot(session, hello)
+            for greeted in self._on_greeted:
+                await greeted(session, hello, booted)
 
-    async def _look_again(self, session: LiveSession) -> None:
+    async def _look_again(self, session: LiveSession) -> bool:
         """End a session whose device was deleted, or certificate revoked, between the opening and hello.
 
-        From `join` on it is in `Presence`, where whoever deletes or revokes finds it.
+        From `join` on it is in `Presence`, where whoever deletes or revokes finds it. Tells whether it may go on.
         """
         unit_id, digest = session.unit_id, session.admitted.certificate
         try:
             known, refused = await self._store.read(lambda connection: _judge(connection, unit_id, digest))
         except StoreError:
             session.close(CloseCode.BUSY, BUSY.message)
-            return
+            return False
         if not known:
             self._presence.deregister(unit_id)
         elif refused is not None:
             session.close(CloseCode.REFUSED, refused.message)
+        return known and refused is None
 
-    async def _update_info(self, session: LiveSession, message: UpdateDeviceInfo) -> None:
-        if not session.admitted.known or session.deregister_id is not None:
-            return
-        info = message.info
-        if info.unitID != session.unit_id:
-            session.send(Error(code="wrong-unit-id", message="the information names another device", re=message.id))
-            return
-        text = msgspec.json.encode(info).decode()
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        if digest != session.info_digest:
-            try:
-                await self._store.change(lambda writer: _keep_info(writer, session.unit_id, info, text))
-            except StoreError as error:
-                session.send(Error(code="busy", message=str(error), re=message.id))
-                return
-            session.info_digest = digest
-        session.send(Ack(re=message.id))
+    async def _note_boot(self, session: LiveSession, hello: Hello) -> bool:
+        """Tell whether the device has booted since it was last here, and keep that."""
+        if hello.boot == session.admitted.boot:
+            return False
+        unit_id = session.unit_id
 
-    async def _deregistered(self, session: LiveSession) -> None:
+        def work(writer: Writer) -> None:
+            if registry.get(writer.connection, unit_id) is not None:
+                # What was kept for the reboot is due from now on.
+                registry.update(writer, unit_id, boot=hello.boot, booted_at=writer.stamp, settings_when="now")
+                writer.event("device-booted", actor="device", unit_id=unit_id, boot=hello.boot)
+
+        with suppress(StoreError):  # then it counts as a boot again next time
+            await self._store.change(work)
+        return True
+
+    def _deregistered(self, session: LiveSession) -> None:
         unit_id = session.unit_id
 
         def work(writer: Writer) -> None:
@@ -161,7 +201,7 @@ class DeviceSessions:
                 writer.event("device-deregistered", actor="device", unit_id=unit_id)
 
         with suppress(StoreError):  # then the tombstone stays, for a device that does not come back
-            await self._store.change(work)
+            self._store.post(work)
         session.close(CloseCode.DEREGISTERED, "this device was deleted from the UMS")
 
 
@@ -172,7 +212,7 @@ def _admit(writer: Writer, unit_id: UnitId, digest: str, address: str) -> Admitt
         if buried is not None:
             return Admitted(unit_id, known=False)
         writer.event("connect-refused", actor=address, unit_id=unit_id, cause="unknown-device")
-        return NotAdmitted(410, Refusal.UNKNOWN_DEVICE, f"no device with unit ID {unit_id} is registered here")
+        return _unknown(unit_id)
     row = _certificate(writer.connection, digest)
     if refused := _why_refused(row):
         writer.event("connect-refused", actor=address, unit_id=unit_id, cause=refused.message)
@@ -181,7 +221,16 @@ def _admit(writer: Writer, unit_id: UnitId, digest: str, address: str) -> Admitt
         _first_use(writer, row)
     registry.update(writer, unit_id, last_contact=writer.stamp, last_ip=address)
     writer.event("device-connected", actor="device", unit_id=unit_id, address=address)
-    return Admitted(unit_id, info_digest=hashlib.sha256(device["info"].encode()).hexdigest(), certificate=digest)
+    return Admitted(
+        unit_id,
+        info_digest=hashlib.sha256(device["info"].encode()).hexdigest(),
+        certificate=digest,
+        boot=device["boot"],
+    )
+
+
+def _unknown(unit_id: UnitId) -> NotAdmitted:
+    return NotAdmitted(410, Refusal.UNKNOWN_DEVICE, f"no device with unit ID {unit_id} is registered here")
 
 
 def _judge(connection: Connection, unit_id: UnitId, digest: str) -> tuple[bool, NotAdmitted | None]:
@@ -222,15 +271,3 @@ def _first_use(writer: Writer, row: RowMapping) -> None:
     if row["key_id"] is not None:
         keys.spend(writer, row["key_id"])
     writer.event("certificate-first-used", actor="device", unit_id=unit_id, serial=row["serial"])
-
-
-def _keep_info(writer: Writer, unit_id: UnitId, info: DeviceInfo, text: str) -> None:
-    values: dict[str, str | None] = {"info": text, "firmware": info.firmwareVersion}
-    with suppress(InvalidValueError):
-        values["mac"] = parse_mac(info.mac)
-    if info.umsStructuralTag:
-        values["structure_tag"] = info.umsStructuralTag
-    if info.serialNumber:
-        values["serial_number"] = info.serialNumber
-    registry.update(writer, unit_id, **values)
-    writer.event("device-info", actor="device", unit_id=unit_id)

@@ -5,6 +5,7 @@ Rules (the table of `docs/certificates.md`):
 
 - Identity comes from the CSR alone: one CN that is a unit ID. The Basic user name is ignored (X6, X14).
 - A device in the recycle bin is refused (RB4); a pre-imported one is welcome (K8).
+- With manual approval a first enrolment waits for a person (202, see approval.py); its key is not used up by waiting.
 - The same request under the same key gets the certificate that was already issued, so that a device whose answer was
   lost can ask again; any other request gets a new serial. The same holds for renewals under the same certificate.
 - A certificate is superseded when a newer one of its device is first used, never at issue (see device_sessions.py).
@@ -25,9 +26,11 @@ from sqlalchemy import and_, select
 from umslab_certs.chain import check_time, parse_certificate
 from umslab_certs.csr import EnrolmentRequest, check_renewal, peek_unit_id, read_request
 from umslab_certs.errors import CertificateError, Fault
-from umslab_server import keys, registry
-from umslab_server.schema import certificate
+from umslab_server import approval, keys, registry
+from umslab_server.approval import Decision
+from umslab_server.configuration.naming import Naming
 from umslab_server.store import timestamp
+from umslab_server.tables import certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +67,7 @@ class Issued(Struct, frozen=True):
 
 
 class EnrolmentRefused(Struct, frozen=True, kw_only=True):
-    """The answer is this HTTP status and this sentence."""
+    """The answer is this HTTP status and this sentence; 202 stands for: not yet, ask again."""
 
     status: int
     message: str
@@ -76,6 +79,12 @@ IN_BIN = EnrolmentRefused(
     status=403,
     message="a device with this unit ID is in the recycle bin: restore it or delete it for good, then enrol again",
 )
+REJECTED = EnrolmentRefused(
+    status=403,
+    message="the enrolment of this device was rejected: `umslab ctl approve` lets it in, or it asks with a new key",
+)
+WAITING = "this device waits for approval by a person; ask again later"
+TOO_MANY_WAITING = "too many devices wait for approval already; ask again later"
 
 
 class Enrolment:
@@ -92,7 +101,10 @@ class Enrolment:
         lifetime: timedelta,
         known_device: KnownDevice,
         accept_expired: bool,
+        approval_seconds: float | None = None,
+        naming: Naming | None = None,
     ) -> None:
+        """`approval_seconds` is how long a device that waits for approval is to wait; None approves everybody."""
         self._store = store
         self._presence = presence
         self._throttle = throttle
@@ -101,6 +113,8 @@ class Enrolment:
         self._lifetime = lifetime
         self._known_device = known_device
         self._accept_expired = accept_expired
+        self._approval_seconds = approval_seconds
+        self._naming = naming or Naming()
 
     async def enrol(self, der: bytes, secret: str, source: str) -> Issued | EnrolmentRefused:
         """Answer `simpleenroll`: `secret` is the key that was presented, `source` the address it came from."""
@@ -148,14 +162,49 @@ class Enrolment:
         if active and self._known_device is KnownDevice.REFUSE:
             writer.event("enrolment-refused", actor=source, unit_id=unit_id, cause="known-device")
             return EnrolmentRefused(status=403, message="this device is registered already"), False
+        if (not_yet := self._ask_for_approval(writer, request, source)) is not None:
+            return not_yet, False
+        approval.forget(writer, unit_id)
         replace = active and self._known_device is KnownDevice.REPLACE
         if replace:
             registry.revoke_all(writer, unit_id, "replaced by a new enrolment")
-        _register(writer, unit_id, device)
+        self._register(writer, unit_id, device, key_id)
+        if device is not None:  # it may have been reset: what it holds it says at its next hello
+            registry.update(writer, unit_id, roots_digest="", connectors_digest="")
         keys.count_use(writer, key_id, unit_id, request.public_key_digest)
         issued = self._issue(writer, request, key_id=key_id, renews=None)
         writer.event("device-enrolled", actor=source, unit_id=unit_id, key=key_id)
         return issued, replace
+
+    def _register(self, writer: Writer, unit_id: UnitId, device: RowMapping | None, key_id: int) -> None:
+        """Make it a registered device: named by the convention unless a person gave it a name, and who brought it."""
+        registry.unbury(writer, unit_id)
+        if device is None:
+            registry.insert(writer, unit_id, registered_at=writer.stamp)
+            writer.event("device-registered", actor="enrolment", unit_id=unit_id)
+        elif device["registered_at"] is None:
+            registry.update(writer, unit_id, registered_at=writer.stamp)
+            writer.event("device-registered", actor="enrolment", unit_id=unit_id, cause="imported before")
+        is_new = device is None or device["registered_at"] is None
+        nameless = device is None or device["name"] == registry.default_name(unit_id)
+        if is_new and nameless and (name := self._naming.next_name(writer)) is not None:
+            registry.update(writer, unit_id, name=name)
+        onboarded_by, role = keys.onboarder(writer.connection, key_id)
+        if onboarded_by or role:
+            registry.update(writer, unit_id, onboarded_by=onboarded_by, onboarding_role=role)
+
+    def _ask_for_approval(self, writer: Writer, request: EnrolmentRequest, source: str) -> EnrolmentRefused | None:
+        if self._approval_seconds is None:
+            return None
+        decision = approval.ask(writer, request.unit_id, request.public_key_digest, source)
+        if decision is Decision.REJECTED:
+            writer.event("enrolment-refused", actor=source, unit_id=request.unit_id, cause="rejected")
+            return REJECTED
+        if decision is Decision.WAITING:
+            return EnrolmentRefused(status=202, message=WAITING, retry_after=self._approval_seconds)
+        if decision is Decision.FULL:
+            return EnrolmentRefused(status=503, message=TOO_MANY_WAITING, retry_after=self._approval_seconds)
+        return None
 
     async def renew(self, der: bytes, presented: bytes, source: str) -> Issued | EnrolmentRefused:
         """Answer `simplereenroll`: `presented` is the DER of the client certificate of the TLS handshake."""
@@ -260,16 +309,6 @@ def _has_active(writer: Writer, unit_id: UnitId) -> bool:
         _valid(),
     )
     return writer.connection.execute(query).first() is not None
-
-
-def _register(writer: Writer, unit_id: UnitId, device: RowMapping | None) -> None:
-    registry.unbury(writer, unit_id)
-    if device is None:
-        registry.insert(writer, unit_id, registered_at=writer.stamp)
-        writer.event("device-registered", actor="enrolment", unit_id=unit_id)
-    elif device["registered_at"] is None:
-        registry.update(writer, unit_id, registered_at=writer.stamp)
-        writer.event("device-registered", actor="enrolment", unit_id=unit_id, cause="imported before")
 
 
 def _why_not_renewable(row: RowMapping | None) -> EnrolmentRefused | None:

@@ -7,7 +7,8 @@ Provenance: documented, three forms told apart by their shape, separated by semi
 - long: `/Dir;UnitID;Product;Version;Name;Site;Dept;Comment;AssetID;InService;Serial;Profiles;CostCenter`
 - serial: `;SERIAL;MAC;;`, or the two fields `SERIAL;MAC`
 
-Directories, firmware and profile columns are read and ignored: this release has no directories and no profiles.
+A directory that is missing is made. Profiles are numbers separated by commas; `!<number>` takes one away, which says
+nothing about a device that is new. Product, version and firmware are read and ignored: a device tells them itself.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ from dataclasses import dataclass, field
 
 from umslab_protocol.errors import InvalidValueError
 from umslab_protocol.values.unit_id import UnitId, parse_mac, parse_unit_id
+from umslab_server.errors import RefusedError
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_ROWS = 100_000
 MAX_FIELD_CHARACTERS = 255
 _LONG_FIELDS = 13
+_LONGEST_NUMBER = 15  # digits
 
 
-class ImportRefusedError(Exception):
+class ImportRefusedError(RefusedError):
     """The file cannot be imported; nothing was. The message names the line."""
 
 
@@ -37,6 +40,8 @@ class ImportedDevice:
     mac: str = ""
     name: str = ""
     attributes: dict[str, str] = field(default_factory=dict)
+    directory: str = "/"
+    profiles: tuple[int, ...] = ()
 
 
 def read_csv(data: bytes) -> list[ImportedDevice]:
@@ -73,7 +78,8 @@ def _read_row(fields: list[str]) -> ImportedDevice:
     if fields[0] == "" or (len(fields) == 2 and not _is_unit_id(fields[0])):
         return _read_serial([value for value in fields if value])
     if 2 <= len(fields) <= 4:
-        return ImportedDevice(parse_unit_id(fields[0].upper()), name=fields[1])
+        profiles = _read_profiles(fields[3] if len(fields) == 4 else "")
+        return ImportedDevice(parse_unit_id(fields[0].upper()), name=fields[1], profiles=profiles)
     raise InvalidValueError("this is none of the three forms: short, long (begins with a /), serial (begins with a ;)")
 
 
@@ -82,7 +88,25 @@ def _read_long(fields: list[str]) -> ImportedDevice:
         raise InvalidValueError(f"the long form has up to {_LONG_FIELDS} fields, this line has {len(fields)}")
     row = dict(zip(_LONG_NAMES, fields, strict=False))
     attributes = {name: row[name] for name in _LONG_KEPT if row.get(name)}
-    return ImportedDevice(parse_unit_id(row["unit_id"].upper()), name=row.get("name", ""), attributes=attributes)
+    return ImportedDevice(
+        parse_unit_id(row["unit_id"].upper()),
+        name=row.get("name", ""),
+        attributes=attributes,
+        directory=row["directory"],
+        profiles=_read_profiles(row.get("profiles", "")),
+    )
+
+
+def _read_profiles(text: str) -> tuple[int, ...]:
+    """Read numbers of profiles; those that are taken away again are left out."""
+    numbers: list[int] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        digits = part.removeprefix("!")
+        if not digits.isascii() or not digits.isdecimal() or len(digits) > _LONGEST_NUMBER:
+            raise InvalidValueError(f"{part[:40]!r} is not the number of a profile")
+        if not part.startswith("!") and int(digits) not in numbers:
+            numbers.append(int(digits))
+    return tuple(numbers)
 
 
 _LONG_NAMES = (

@@ -16,7 +16,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from umslab_protocol.values.auth_key import GENERATED_KEY_DIGITS, KeyKind
-from umslab_server.schema import auth_key
+from umslab_server.errors import RefusedError
+from umslab_server.tables import auth_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from umslab_server.store import Store, Writer
 
 MAX_KEYS_AT_ONCE = 100_000
+MAX_TEXT_CHARACTERS = 255
 
 
-class KeyProblemError(Exception):
+class KeyProblemError(RefusedError):
     """What was asked of the keys cannot be done; the message is for the person who asked."""
 
 
@@ -48,6 +50,9 @@ class AuthKey(Struct, frozen=True, kw_only=True):
     used_by: str | None
     used_at: str | None
     spent_at: str | None
+    onboards: str = ""
+    """The mail address of whoever onboards with it (B5)."""
+    role: str = ""
     secret: str | None = None
 
 
@@ -65,23 +70,35 @@ class Keys:
         chosen: str | None = None,
         bound_to: Sequence[UnitId] = (),
         label: str = "",
+        onboards: str = "",
+        role: str = "",
         actor: str,
     ) -> list[AuthKey]:
         """Make keys and return them with their secrets.
 
         `chosen` is the text of one key (K1: a mass-deployment key may be chosen); otherwise secrets are random. A bound
-        key is made for each unit ID of `bound_to`. Raises `KeyProblemError` for a text that exists already.
+        key is made for each unit ID of `bound_to`. `onboards` and `role` become those of the devices. Raises
+        `KeyProblemError` for a text that exists already.
         """
         if not 1 <= max(count, len(bound_to)) <= MAX_KEYS_AT_ONCE:
             raise KeyProblemError(f"1 to {MAX_KEYS_AT_ONCE} keys are made at once")
         owners: Sequence[UnitId | None] = list(bound_to) or [None] * count
         if (kind is KeyKind.BOUND) != bool(bound_to):
             raise KeyProblemError("a bound key needs unit IDs, and only a bound key has them")
+        for text in (onboards, role):
+            if len(text) > MAX_TEXT_CHARACTERS or not text.isprintable():
+                raise KeyProblemError(f"user and role are printable text of at most {MAX_TEXT_CHARACTERS} characters")
         if chosen is not None and len(owners) != 1:
             raise KeyProblemError("only one key can have the text that was chosen")
 
         def work(writer: Writer) -> list[AuthKey]:
-            common = {"kind": str(kind), "label": label, "created_at": writer.stamp}
+            common = {
+                "kind": str(kind),
+                "label": label,
+                "created_at": writer.stamp,
+                "onboards": onboards,
+                "role": role,
+            }
             wanted = [{**common, "bound_to": owner, "secret": chosen or _new_secret()} for owner in owners]
             insert = auth_key.insert().returning(auth_key, sort_by_parameter_order=True)
             rows = writer.connection.execute(insert, wanted).mappings().all()
@@ -141,6 +158,12 @@ def find_usable(connection: Connection, secret: str, unit_id: UnitId, public_key
     return int(row["id"])
 
 
+def onboarder(connection: Connection, key_id: int) -> tuple[str, str]:
+    """Return mail address and role of whoever onboards with this key (B5); for use inside a change."""
+    row = _row(connection, key_id)
+    return row["onboards"], row["role"]
+
+
 def count_use(writer: Writer, key_id: int, unit_id: UnitId, public_key: str) -> None:
     """Note that a certificate was issued under this key; for use inside a change."""
     row = _row(writer.connection, key_id)
@@ -186,6 +209,8 @@ def _view(row: RowMapping, *, with_secret: bool = False) -> AuthKey:
         used_by=row["used_by"],
         used_at=row["used_at"],
         spent_at=row["spent_at"],
+        onboards=row["onboards"],
+        role=row["role"],
         secret=row["secret"] if with_secret else None,
     )
 

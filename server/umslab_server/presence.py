@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
-from itertools import count
 from typing import TYPE_CHECKING
 
 from umslab_protocol.wire.close_codes import CloseCode
-from umslab_protocol.wire.messages import Deregister
+from umslab_protocol.wire.messages import Ack, Deregister
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from umslab_protocol.values.unit_id import UnitId
     from umslab_server.sessions import LiveSession
+
+
+def _nobody(session: LiveSession) -> None:
+    del session
 
 
 class Presence:
@@ -21,7 +24,7 @@ class Presence:
 
     def __init__(self) -> None:
         self._sessions: dict[str, LiveSession] = {}
-        self._message_ids = count(1)
+        self.on_deregistered: Callable[[LiveSession], None] = _nobody
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -54,11 +57,20 @@ class Presence:
             self.tell_deleted(session)
 
     def tell_deleted(self, session: LiveSession) -> None:
-        """Send `deregister` once; its acknowledgement is handled by the session service."""
-        if session.deregister_id is not None:
+        """Send `deregister` once; `on_deregistered` is told when the device has acknowledged it."""
+        if session.told_deleted:
             return
-        session.deregister_id = next(self._message_ids)
-        session.send(Deregister(id=session.deregister_id, reason="this device was deleted from the UMS"))
+        session.told_deleted = True
+
+        def answered(answer: object) -> None:
+            if isinstance(answer, Ack):
+                self.on_deregistered(session)
+
+        session.order(lambda number: Deregister(id=number, reason="this device was deleted from the UMS"), answered)
+
+    def get(self, unit_id: str) -> LiveSession | None:
+        """The session of a device, None when it is away."""
+        return self._sessions.get(unit_id)
 
     def refuse(self, unit_id: UnitId, reason: str) -> None:
         """End a device's session because it may no longer be connected."""

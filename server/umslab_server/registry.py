@@ -12,24 +12,32 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
-from sqlalchemy import select
+from sqlalchemy import not_, select
 
-from umslab_server.schema import certificate, device, tombstone
+from umslab_server.configuration import tree
+from umslab_server.errors import RefusedError
+from umslab_server.tables import asset_event, assignment, certificate, device, logon, profile, tombstone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from sqlalchemy import Connection, RowMapping
+    from sqlalchemy import Connection, RowMapping, Table
 
     from umslab_protocol.values.unit_id import UnitId
     from umslab_server.importing import ImportedDevice
     from umslab_server.presence import Presence
     from umslab_server.store import Store, Writer
 
-EDITABLE = ("name", "site", "department", "cost_center", "comment", "asset_id", "inservice_date", "serial_number")
+EDITABLE = (
+    "name", "site", "department", "cost_center", "comment", "asset_id", "inservice_date", "serial_number",
+    "onboarded_by", "onboarding_role",
+)  # fmt: skip
 
 
-class RegistryError(Exception):
+_SAID = ("runtime", "apps", "files", "licences", "attributes", "own_settings")
+
+
+class RegistryError(RefusedError):
     """What was asked of the registry cannot be done; the message is for the person who asked."""
 
 
@@ -68,8 +76,38 @@ class DeviceView(Struct, frozen=True, kw_only=True):
     registered_at: str | None
     last_contact: str | None
     binned_at: str | None
+    directory: str
+    """Its path."""
+    onboarded_by: str
+    """A mail address (B5)."""
+    onboarding_role: str
+    config_changes: str
+    """`PENDING` while it has not acknowledged what it is to have, else `APPLIED`."""
+    settings_version: int
+    """What it is to have; 0 before it first asked."""
+    settings_when: str
+    """`now`, or `reboot` when what is pending is kept for the next boot."""
+    applied_version: int
+    applied_at: str | None
+    booted_at: str | None
+    last_user: str
     info: dict[str, Any]
+    # Only where one device was asked for:
+    runtime: dict[str, Any] = {}
+    apps: list[dict[str, Any]] = []
+    files: list[dict[str, Any]] = []
+    licences: list[dict[str, Any]] = []
+    attributes: list[dict[str, Any]] = []
+    own_settings: dict[str, str] = {}
+    logons: list[dict[str, Any]] = []
+    """Users that logged on and off, newest first (15.5)."""
+    assets: list[dict[str, Any]] = []
+    """What was plugged in and out, newest first (11.4)."""
     certificates: list[CertificateView] = []
+
+
+def _nobody(unit_id: UnitId) -> None:
+    del unit_id
 
 
 class Registry:
@@ -79,26 +117,50 @@ class Registry:
         self._store = store
         self._presence = presence
         self._recycle_bin = recycle_bin
+        self.on_gone: Callable[[UnitId], None] = _nobody
+        """Told of every device that was deleted or moved into the recycle bin."""
 
-    async def list_devices(self, *, in_bin: bool | None = None) -> list[DeviceView]:
-        """Return all devices, or only those (not) in the recycle bin, by unit ID."""
-        query = select(device).order_by(device.c.unit_id)
+    async def list_devices(
+        self, *, in_bin: bool | None = None, directory: str | None = None, pending: bool | None = None
+    ) -> list[DeviceView]:
+        """Return devices by unit ID: all, or those (not) in the recycle bin, in or below a directory, (not) pending.
+
+        Pending are those that have not acknowledged what they are to have. Raises `RefusedError`.
+        """
+        wanted = select(device).order_by(device.c.unit_id)
         if in_bin is not None:
-            query = query.where(device.c.binned_at.is_not(None) if in_bin else device.c.binned_at.is_(None))
-        rows = await self._store.read(lambda connection: connection.execute(query).mappings().all())
-        return [self._view(row) for row in rows]
+            wanted = wanted.where(device.c.binned_at.is_not(None) if in_bin else device.c.binned_at.is_(None))
+        if pending is not None:
+            differ = device.c.settings_digest != device.c.applied_digest
+            wanted = wanted.where(differ if pending else not_(differ))
+
+        def query(connection: Connection) -> tuple[Sequence[RowMapping], dict[int, str]]:
+            rows = connection.execute(wanted).mappings().all()
+            if directory is not None:
+                below = tree.subtree(connection, tree.resolve(connection, directory))
+                rows = [row for row in rows if row["directory_id"] in below]
+            return rows, tree.all_paths(connection)
+
+        rows, paths = await self._store.read(query)
+        return [self._view(row, paths[row["directory_id"]]) for row in rows]
 
     async def show(self, unit_id: UnitId) -> DeviceView:
         """Return one device with its certificates. Raises `RegistryError`."""
 
-        def query(connection: Connection) -> tuple[RowMapping, Sequence[RowMapping]]:
+        def query(connection: Connection) -> tuple[RowMapping, str, dict[str, Any]]:
             found = connection.execute(
                 select(certificate).where(certificate.c.unit_id == unit_id).order_by(certificate.c.id)
             )
-            return find(connection, unit_id), found.mappings().all()
+            row = find(connection, unit_id)
+            more = {
+                "certificates": [_certificate_view(entry) for entry in found.mappings()],
+                "logons": _history(connection, logon, unit_id),
+                "assets": _history(connection, asset_event, unit_id),
+            }
+            return row, tree.path_of(connection, row["directory_id"]), more
 
-        row, certificates = await self._store.read(query)
-        return self._view(row, [_certificate_view(entry) for entry in certificates])
+        row, path, more = await self._store.read(query)
+        return self._view(row, path, **{name: json.loads(row[name]) for name in _SAID}, **more)
 
     async def count(self) -> dict[str, int]:
         """Count devices by state."""
@@ -121,6 +183,7 @@ class Registry:
             writer.event("device-binned", actor=actor, unit_id=unit_id)
 
         await self._store.change(work)
+        self.on_gone(unit_id)
         return "in-bin"
 
     async def restore(self, unit_id: UnitId, *, actor: str) -> None:
@@ -140,12 +203,16 @@ class Registry:
         def work(writer: Writer) -> bool:
             row = find(writer.connection, unit_id)
             writer.connection.execute(device.delete().where(device.c.unit_id == unit_id))
+            own = (assignment.c.receiver_type == "device", assignment.c.receiver_id == row["id"])
+            writer.connection.execute(assignment.delete().where(*own))
             if row["registered_at"] is not None:
                 bury(writer, unit_id)
             writer.event("device-purged", actor=actor, unit_id=unit_id)
             return row["registered_at"] is not None
 
-        if await self._store.change(work):
+        registered = await self._store.change(work)
+        self.on_gone(unit_id)
+        if registered:
             self._presence.deregister(unit_id)
 
     async def edit(self, unit_id: UnitId, values: dict[str, str], *, actor: str) -> None:
@@ -168,14 +235,21 @@ class Registry:
 
         def work(writer: Writer) -> list[str]:
             known = set(writer.connection.execute(select(device.c.unit_id)).scalars())
-            empty = dict.fromkeys(EDITABLE, "")
+            empty: dict[str, Any] = dict.fromkeys(EDITABLE, "")
+            new = [one for one in wanted if one.unit_id not in known]
+            paths = {path: tree.create_path(writer, path, actor=actor)[0] for path in {one.directory for one in new}}
             rows = [
-                {**empty, **_new_row(writer, one.unit_id, mac=one.mac, name=one.name), **one.attributes}
-                for one in wanted
-                if one.unit_id not in known
+                {
+                    **empty,
+                    **_new_row(writer, one.unit_id, mac=one.mac, name=one.name),
+                    **one.attributes,
+                    "directory_id": paths[one.directory],
+                }
+                for one in new
             ]
             if rows:
                 writer.connection.execute(device.insert(), rows)
+                _assign_profiles(writer, new)
             for row in rows:
                 writer.event("device-imported", actor=actor, unit_id=row["unit_id"])
             return [str(one.unit_id) for one in wanted if one.unit_id in known]
@@ -203,14 +277,30 @@ class Registry:
             return "never-registered"
         return "online" if self._presence.is_online(row["unit_id"]) else "offline"
 
-    def _view(self, row: RowMapping, certificates: list[CertificateView] | None = None) -> DeviceView:
-        values = {key: row[key] for key in DeviceView.__struct_fields__ if key in row and key != "info"}
+    def _view(self, row: RowMapping, directory: str, **more: Any) -> DeviceView:
+        values = {key: row[key] for key in DeviceView.__struct_fields__ if key in row and key not in {"info", *_SAID}}
         return DeviceView(
-            **values, state=self._state(row), info=json.loads(row["info"]), certificates=certificates or []
+            **values,
+            **more,
+            state=self._state(row),
+            directory=directory,
+            config_changes=config_changes(row),
+            info=json.loads(row["info"]),
         )
 
 
+def _history(connection: Connection, table: Table, unit_id: UnitId) -> list[dict[str, Any]]:
+    columns = [column for column in table.c if column.name not in {"id", "unit_id"}]
+    query = select(*columns).where(table.c.unit_id == unit_id).order_by(table.c.id.desc())
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
 # For use inside a change.
+
+
+def config_changes(row: RowMapping) -> str:
+    """Tell whether a device has acknowledged what it is to have."""
+    return "PENDING" if row["settings_digest"] != row["applied_digest"] else "APPLIED"
 
 
 def find(connection: Connection, unit_id: UnitId) -> RowMapping:
@@ -237,6 +327,24 @@ def _new_row(writer: Writer, unit_id: UnitId, *, mac: str = "", name: str = "") 
     from_unit_id = unit_id if len(unit_id) == 12 else ""  # a UD Pocket's unit ID holds no MAC address (U2)
     identity = {"unit_id": unit_id, "mac": mac or from_unit_id, "name": name or default_name(unit_id)}
     return {**identity, "created_at": writer.stamp}
+
+
+def _assign_profiles(writer: Writer, imported: Sequence[ImportedDevice]) -> None:
+    """Assign to devices that are new the profiles their rows name (A10)."""
+    named = {number for one in imported for number in one.profiles}
+    if not named:
+        return
+    known = set(writer.connection.execute(select(profile.c.id).where(profile.c.kind != "global")).scalars())
+    if unknown := sorted(named - known):
+        raise RegistryError(f"the file names profile {unknown[0]}, and there is none with that number")
+    ids = {row.unit_id: row.id for row in writer.connection.execute(select(device.c.unit_id, device.c.id)).all()}
+    common = {"object_type": "profile", "receiver_type": "device"}
+    rows = [
+        {**common, "object_id": number, "receiver_id": ids[one.unit_id], "position": position}
+        for one in imported
+        for position, number in enumerate(one.profiles, 1)
+    ]
+    writer.connection.execute(assignment.insert(), rows)
 
 
 def update(writer: Writer, unit_id: UnitId, **values: str | None) -> None:

@@ -4,15 +4,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from umslab_protocol.wire.close_codes import CloseCode
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from umslab_protocol.machines.websocket import Closed
     from umslab_protocol.values.unit_id import UnitId
-    from umslab_protocol.wire.close_codes import CloseCode, Refusal
-    from umslab_protocol.wire.messages import Message
+    from umslab_protocol.wire.close_codes import Refusal
+    from umslab_protocol.wire.messages import Ack, Error, Hello, Message, Result
     from umslab_runtime.http import Peer
     from umslab_runtime.pump import SessionPump
+
+MAX_UNANSWERED = 256
+
+Answer: TypeAlias = "Ack | Error | Result"
+OnAnswer: TypeAlias = "Callable[[Answer | None], None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,8 @@ class Admitted:
     """SHA-256 of what the registry last stored about the device; equal information is not stored again."""
     certificate: str = ""
     """SHA-256 of the certificate."""
+    boot: str = ""
+    """What its last hello said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +52,26 @@ class NotAdmitted:
 class LiveSession:
     """One open management session."""
 
-    __slots__ = ("admitted", "deregister_id", "info_digest", "pump", "session_id")
+    __slots__ = (
+        "_last_id",
+        "_waiting",
+        "admitted",
+        "info_digest",
+        "pump",
+        "session_id",
+        "settings_sent",
+        "told_deleted",
+    )
 
     def __init__(self, admitted: Admitted, session_id: str, pump: SessionPump) -> None:
         self.admitted = admitted
-        self.deregister_id: int | None = None  # set once the device was told that it is deleted
+        self.told_deleted = False
         self.info_digest = admitted.info_digest  # of what is stored now
+        self.settings_sent = 0  # the greatest version that was sent in this session
         self.session_id = session_id
         self.pump = pump
+        self._last_id = 0
+        self._waiting: dict[int, OnAnswer] | None = None  # made when needed: most sessions are idle
 
     @property
     def unit_id(self) -> UnitId:
@@ -60,9 +83,44 @@ class LiveSession:
         if self.pump.is_open:
             self.pump.send(message)
 
+    def order(self, make: Callable[[int], Message], on_answer: OnAnswer) -> bool:
+        """Send a message that wants an answer; `make` gets its id. Tells whether it was sent.
+
+        `on_answer` is called once: with the answer, or with None when the session ends before there is one. A device
+        that leaves `MAX_UNANSWERED` messages unanswered is closed.
+        """
+        if not self.pump.is_open:
+            return False
+        if self._waiting is None:
+            self._waiting = {}
+        if len(self._waiting) >= MAX_UNANSWERED:
+            self.close(CloseCode.POLICY, f"{MAX_UNANSWERED} messages are unanswered")
+            return False
+        self._last_id += 1
+        self._waiting[self._last_id] = on_answer
+        self.pump.send(make(self._last_id))
+        return True
+
+    def answered(self, answer: Answer) -> None:
+        """Take an answer of the device; one to nothing that was asked says nothing we could act on."""
+        if self._waiting and answer.re is not None and (on_answer := self._waiting.pop(answer.re, None)):
+            on_answer(answer)
+
+    def forsake(self) -> None:
+        """The session is over: tell all who wait for an answer."""
+        waiting, self._waiting = self._waiting or {}, None
+        for on_answer in waiting.values():
+            on_answer(None)
+
     def close(self, code: CloseCode, reason: str) -> None:
         """Begin to close."""
         self.pump.close(code, reason)
+
+
+Handler: TypeAlias = "Callable[[LiveSession, Any], Awaitable[None]]"
+"""Takes one message of a device."""
+OnGreeted: TypeAlias = "Callable[[LiveSession, Hello, bool], Awaitable[None]]"
+"""Called after a hello; the flag tells whether the device has booted since it was last here."""
 
 
 class SessionService(Protocol):

@@ -35,11 +35,23 @@ class State(StrEnum):
     ERR = "err"
 
 
+_GRAVITY = (State.INIT, State.OK, State.WARN, State.ERR)
+
+
 class StatusMonitor:
     """Knows the state; call `recompute` once at the start."""
 
-    def __init__(self, store: Store, *, clock: Clock, web_expires: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock,
+        web_expires: Callable[[], datetime],
+        warning: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`warning` is asked for something else that an administrator should know."""
         self._store = store
+        self._warning = warning
         self._clock = clock
         self._web_expires = web_expires
         self._started = clock.monotonic()
@@ -66,6 +78,9 @@ class StatusMonitor:
         elif left <= WARN_BEFORE_EXPIRY:
             state = State.WARN
             reasons.append(f"the web certificate expires in {left.days} days: `umslab ctl certs renew`")
+        if warning := self._warning():
+            state = max(state, State.WARN, key=_GRAVITY.index)
+            reasons.append(warning)
         try:
             await self._store.check()
         except StoreError as error:

@@ -26,7 +26,7 @@ from sqlalchemy.pool import StaticPool
 
 from umslab_runtime.mailbox import Mailbox, Reply
 from umslab_runtime.pulse import Pulse
-from umslab_server import schema
+from umslab_server import schema, tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -125,7 +125,7 @@ class Store:
             self._read_connection = self._connect()
             with _transaction(self._write_connection):
                 schema.prepare(self._write_connection)
-            last = self._write_connection.execute(select(func.max(schema.event.c.id))).scalar()
+            last = self._write_connection.execute(select(func.max(tables.event.c.id))).scalar()
         except schema.SchemaError as error:
             self.close()
             raise StoreError(f"{self._path}: {error}") from None
@@ -181,9 +181,9 @@ class Store:
 
     async def events(self, after: int, limit: int = 500, unit_id: str | None = None) -> list[Event]:
         """Return events with a number greater than `after`, oldest first."""
-        query = select(schema.event).where(schema.event.c.id > after).order_by(schema.event.c.id).limit(limit)
+        query = select(tables.event).where(tables.event.c.id > after).order_by(tables.event.c.id).limit(limit)
         if unit_id is not None:
-            query = query.where(schema.event.c.unit_id == unit_id)
+            query = query.where(tables.event.c.unit_id == unit_id)
         rows = await self.read(lambda connection: connection.execute(query).mappings().all())
         return [Event(**{**row, "data": json.loads(row["data"])}) for row in rows]
 
@@ -229,10 +229,10 @@ class Store:
         """Write the events; return the number of the newest; now and then forget the oldest."""
         if not writer.events:
             return 0
-        writer.connection.execute(schema.event.insert(), writer.events)
-        last = int(writer.connection.execute(select(func.max(schema.event.c.id))).scalar() or 0)
+        writer.connection.execute(tables.event.insert(), writer.events)
+        last = int(writer.connection.execute(select(func.max(tables.event.c.id))).scalar() or 0)
         if last // PRUNE_EVERY != (last - len(writer.events)) // PRUNE_EVERY:
-            writer.connection.execute(schema.event.delete().where(schema.event.c.id <= last - self._keep_events))
+            writer.connection.execute(tables.event.delete().where(tables.event.c.id <= last - self._keep_events))
         return last
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ssl
 
 from tests.certs.pki import make
-from umslab_agent.contexts import TlsContexts
+from umslab_agent.contexts import MOST_CONTEXTS, TlsContexts
 from umslab_certs.keys import KeyType
 
 ROOT = make("root", ca=True).certificate
@@ -44,3 +44,19 @@ def test_only_the_blind_context_verifies_nothing() -> None:
     assert contexts.blind().verify_mode == ssl.CERT_NONE
     assert contexts.pinned([ROOT], [], None).verify_mode == ssl.CERT_REQUIRED
     assert contexts.pinned([ROOT], [], None).check_hostname
+
+
+def test_only_the_contexts_used_last_are_kept() -> None:
+    """A fleet whose roots change again and again does not keep a context for each set it ever had."""
+    contexts = TlsContexts()
+    used = contexts.pinned([ROOT], [], None)
+    kinds = (None, *KeyType)
+    others = [make(f"other {number}", ca=True).certificate for number in range(MOST_CONTEXTS // len(kinds) + 1)]
+    first = contexts.pinned([others[0]], [], None)
+    for certificate in others:
+        for kind in kinds:
+            contexts.pinned([certificate], [], kind)
+        assert used is contexts.pinned([ROOT], [], None)
+
+    assert 64 == MOST_CONTEXTS == len(contexts._made)
+    assert first is not contexts.pinned([others[0]], [], None)

@@ -11,14 +11,19 @@ import msgspec
 import pytest
 import trio
 
+from tests.agent.desk import do, open_desk
 from tests.support.lab import EPOCH, Lab, LabDevice, open_lab, quick_config
+from umslab_agent.behaviour import DeviceBehaviour
 from umslab_agent.trust import TrustMode
 from umslab_protocol.machines.device_life import RetryPolicy, State
 from umslab_protocol.values.auth_key import KeyKind
 from umslab_protocol.values.failure import Phase, Reason
 from umslab_protocol.values.fingerprint import CommunicationToken
 from umslab_protocol.values.unit_id import UnitId
+from umslab_protocol.wire.close_codes import CloseCode
+from umslab_protocol.wire.orders import CommandName
 from umslab_runtime.clock import VirtualClock
+from umslab_runtime.http import text_response
 from umslab_server.certificates import open_or_create
 from umslab_server.config import EnrolmentConfig, RegistryConfig, SessionsConfig
 from umslab_server.state_folder import StateFolder
@@ -364,3 +369,48 @@ async def test_damaged_state_is_named(tmp_path: Path, autojump_clock: MockClock)
         assert again.device.failure is not None
         assert (again.device.failure.phase, again.device.failure.reason) == (Phase.START, Reason.STATE_DAMAGED)
         assert "identity.pem" in again.device.failure.detail
+
+
+async def test_a_device_that_waits_for_approval_asks_again(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """202 with Retry-After: it asks when it was told to, though the policy allows no second try (RFC 7030)."""
+    async with open_desk(tmp_path) as desk:
+        desk.enrolments = [text_response(202, "soon", [("Retry-After", "120")])] * 3
+        device = desk.device()
+        await device.until_managed()
+        asked = [request for _, request in desk.requests if request.path.endswith("simpleenroll")]
+
+        assert 4 == len(asked)
+        assert 1 == len({request.body for request in asked})
+        assert 360 < trio.current_time() < 380
+        assert device.device.failure is not None
+        assert Reason.AWAITING_APPROVAL is device.device.failure.reason
+
+
+async def test_a_certificate_is_renewed_while_no_server_opens_sessions(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """The daily look goes on while the device waits: it is renewed before it expires."""
+    async with open_desk(tmp_path, days=400) as desk:
+        device = desk.device(policy=RetryPolicy(first=43_200, most=43_200, jitter=0.0))
+        await device.until_managed()
+        before = device.folder.load_identity()
+        desk.refusals = {"ums.lab": text_response(503, "busy")}
+        (await desk.session()).pump.close(CloseCode.GOING_AWAY, "for a year")
+        await trio.sleep(338 * 86_400)
+
+        assert before != device.folder.load_identity()
+        assert 1 == len(desk.sessions)
+
+
+async def test_a_command_while_the_device_is_cut_off_at_its_end(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """A plug pulled while it reboots, sleeps or is off: the next start is an ordinary boot."""
+    async with open_desk(tmp_path) as desk:
+        for number, command in enumerate((CommandName.REBOOT, CommandName.SUSPEND, CommandName.SHUTDOWN)):
+            behaviour = DeviceBehaviour(power_on_after_seconds=1_000)
+            device = desk.device(behaviour=behaviour)
+            session = await desk.session(number + 1)
+            assert str(number + 1) == session.hello.boot
+            await do(session, command, f"x{number}")
+            await device.until(lambda change: change.state in {State.REBOOTING, State.SUSPENDED, State.OFF})
+            device.power_off()
+            await device.over.wait()

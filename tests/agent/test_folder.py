@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.certs.pki import NOW, make, refused
-from umslab_agent.folder import DeviceFolder, DeviceFolderError
+from umslab_agent.errors import DeviceFolderError
+from umslab_agent.folder import DeviceFolder
 from umslab_agent.persona import derive_persona
 from umslab_certs.authority import create_root
 from umslab_certs.csr import read_request

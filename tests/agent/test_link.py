@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from tests.support.greeting import hello
 from tests.support.scripted import Scripted, open_scripted
 from umslab_agent.contexts import TlsContexts
 from umslab_agent.link import CONNECT_TIMEOUT, SessionRefused, TlsIdentity, open_link
@@ -43,8 +44,7 @@ async def _open_error(server: Scripted, path: Path) -> Exception:
                 server.devices,
                 server.target,
                 TlsIdentity(context, lambda: use_identity(context, file)),
-                unit_id=UNIT_ID,
-                firmware="12.8.4",
+                hello=hello(UNIT_ID),
                 key=b"0123456789abcdef",
                 codec=JsonCodec(),
                 host=host,

@@ -182,7 +182,7 @@ async def test_a_firewall_that_drops_is_a_timeout(tmp_path: Path, autojump_clock
         (text_response(403, "in the recycle bin"), Reason.ENROL_REFUSED, 38),
         (text_response(400, "bad CSR"), Reason.ENROL_REFUSED, 38),
         (text_response(429, "slow down", [("Retry-After", "30")]), Reason.RATE_LIMITED, 38),
-        (text_response(202, "later", [("Retry-After", "30")]), Reason.BUSY, 38),
+        (text_response(202, "later", [("Retry-After", "30")]), Reason.AWAITING_APPROVAL, 38),
         (text_response(500, "oops"), Reason.BUSY, 38),
         (Response(200, [], b"not base64!"), Reason.BAD_ANSWER, 39),
         (Response(200, [], b""), Reason.BAD_ANSWER, 39),

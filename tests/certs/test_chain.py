@@ -12,6 +12,7 @@ from cryptography import x509
 from hypothesis import given
 
 from umslab_certs import der
+from umslab_certs.authority import Authority
 from umslab_certs.chain import (
     MAX_DEPTH,
     TrustPath,
@@ -21,6 +22,7 @@ from umslab_certs.chain import (
     check_time,
     fingerprint,
     load_pem_certificates,
+    names_as_issuer,
     parse_certificate,
     subject_of,
     to_pem,
@@ -32,6 +34,8 @@ from .pki import DAY, NOW, Pair, broken, der_of, fuzzed, make, openssl, openssl_
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from umslab_certs.csr import EnrolmentRequest
 
 ROOT = make("root", ca=True, sign_usage=True)
 MIDDLE = make("middle", ROOT, ca=True, sign_usage=True)
@@ -309,3 +313,23 @@ def _sha1_below(tmp_path: Path) -> x509.Certificate:
     request.write_bytes(openssl_bytes("req", "-new", "-key", str(key), "-subj", "/CN=below"))
     signing = ["-req", "-in", str(request), "-CA", str(issuer), "-CAkey", str(key), "-sha1", "-set_serial", "7"]
     return parse_certificate(openssl_bytes("x509", *signing, "-outform", "DER"))
+
+
+class TestNamesAsIssuer:
+    """Who a certificate says that made it."""
+
+    def test_own_certificates(self, root: Authority, request_of_device: EnrolmentRequest) -> None:
+        """The key decides between two authorities of one name."""
+        twin = make("twin", ca=True)
+        other = make("twin", ca=True)
+        issued = root.issue_device(request_of_device, now=NOW)
+        below_twin = Authority(twin.certificate, twin.key, (twin.certificate,)).issue_device(request_of_device, now=NOW)
+
+        assert names_as_issuer(issued, root.certificate)
+        assert not names_as_issuer(issued, twin.certificate)
+        assert names_as_issuer(below_twin, twin.certificate)
+        assert not names_as_issuer(below_twin, other.certificate)
+
+    def test_without_key_identifier(self) -> None:
+        """Then the name is all there is."""
+        assert names_as_issuer(LEAF.certificate, MIDDLE.certificate)

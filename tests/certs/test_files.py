@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from umslab_certs.errors import Fault
-from umslab_certs.files import make_private_folder, read_limited, remove_durably, write_private
+from umslab_certs.errors import CertificateError, Fault
+from umslab_certs.files import (
+    make_private_folder,
+    read_limited,
+    refuse_overwriting,
+    remove_durably,
+    rename_durably,
+    telling_damage,
+    write_private,
+)
 
 from .pki import refused
 
@@ -119,3 +127,36 @@ def test_read_names_the_missing_file(tmp_path: Path) -> None:
         read_limited(tmp_path / "gone.pem")
     with refused(Fault.UNREADABLE, str(tmp_path), "directory"):
         read_limited(tmp_path)
+
+
+def test_renamed_in_place_of_another(tmp_path: Path) -> None:
+    """The content has the new name only, whatever had that name before."""
+    (tmp_path / "next").write_bytes(b"next")
+    (tmp_path / "current").write_bytes(b"current")
+
+    rename_durably(tmp_path / "next", tmp_path / "current")
+
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"current": b"next"}
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    """A file that is there is named; one that is not is no reason to refuse."""
+    refuse_overwriting(tmp_path / "web.pem")
+    (tmp_path / "web.pem").touch()
+
+    with refused(Fault.EXISTS, str(tmp_path / "web.pem"), "remove the folder"):
+        refuse_overwriting(tmp_path / "web.pem")
+
+
+def test_damage_is_told_with_its_folder(tmp_path: Path) -> None:
+    """Once, and with what to do."""
+
+    def find_damage(text: str) -> None:
+        raise CertificateError(Fault.UNREADABLE, text)
+
+    for text in ("it is broken", f"{tmp_path}/web.pem is broken"):
+        with refused(Fault.UNREADABLE, "backup") as caught:
+            with telling_damage(tmp_path):
+                find_damage(text)
+
+        assert str(caught.value).count(str(tmp_path)) == 1

@@ -6,23 +6,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography import x509
 
-from umslab_certs.authority import ROOT_LIFETIME, create_root
-from umslab_certs.chain import extension, fingerprint, load_pem_certificates, to_pem
+from umslab_certs.authority import ROOT_LIFETIME
+from umslab_certs.chain import fingerprint, load_pem_certificates, to_pem
 from umslab_certs.errors import Fault
 from umslab_certs.identity import load_identity_chain
 from umslab_certs.keys import KeyType, PrivateKey, generate_key, key_from_pem, key_to_pem
 from umslab_certs.names import covers
-from umslab_certs.store import ClientAuthority, WebCertificates
+from umslab_certs.store import WebCertificates
 from umslab_certs.tls import server_context
 
+from .cuts import power_fails_after, steps_of
 from .pki import CLIENT, DAY, NOW, SERVER, Pair, make, openssl, openssl_bytes, refused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from umslab_certs.csr import EnrolmentRequest
 
 COMPANY = make("company root", ca=True, sign_usage=True, end=NOW + 3650 * DAY)
 ISSUING = make("company issuing", COMPANY, ca=True, sign_usage=True, end=NOW + 3650 * DAY)
@@ -321,91 +321,162 @@ class TestPowerCuts:
         assert contents(folder) == old
 
 
-class TestClientAuthority:
-    """The authority for devices."""
+class TestSuccession:
+    """A root that is announced beside the current one, and the switch to it."""
 
-    def test_what_is_made(self, folder: Path, request_of_device: EnrolmentRequest) -> None:
-        """A root of its own that allows no authority below it, in one private file."""
-        store = ClientAuthority.create(folder, now=NOW)
-        certificate = store.authority.certificate
+    def test_announce(self, folder: Path) -> None:
+        """C36: the next chain is there, also after a restart; what is in use has not changed."""
+        web = new_web(folder)
+        before, chain = contents(folder), web.chain
 
-        assert certificate.subject.rfc4514_string().startswith("O=umslab simulation,CN=umslab lab EST client CA ")
-        assert extension(certificate, x509.BasicConstraints) == x509.BasicConstraints(ca=True, path_length=0)
-        assert store.certificates == (certificate,)
-        assert store.export_chain() == to_pem([certificate])
-        assert list(contents(folder)) == ["authority.pem"]
-        assert (folder / "authority.pem").stat().st_mode & 0o777 == 0o600
-        store.authority.issue_device(request_of_device, now=NOW).verify_directly_issued_by(certificate)
+        announced = web.announce(["ums.lab"], root_key_type=KeyType.P384, web_key_type=KeyType.P256, now=NOW)
 
-    def test_open_gives_the_same(self, folder: Path, request_of_device: EnrolmentRequest) -> None:
-        """After a restart the same authority issues."""
-        made = ClientAuthority.create(folder, key_type=KeyType.P384, now=NOW)
-        opened = ClientAuthority.open(folder)
+        assert web.chain == chain
+        assert web.successor is not None
+        assert web.successor.root == announced != web.root
+        assert covers(web.successor.leaf, "ums.lab")
+        opened = WebCertificates.open(folder)
+        opened.settle()
+        assert opened.successor == web.successor
+        assert {**before, **contents(folder)} == contents(folder)
+        assert set(contents(folder)) - set(before) == {"next.pem", "next-root.key"}
+        assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
 
-        assert opened.certificates == made.certificates
-        issued = opened.authority.issue_device(request_of_device, now=NOW)
-        issued.verify_directly_issued_by(made.authority.certificate)
+    def test_switch(self, folder: Path) -> None:
+        """The next chain is in use, the old one is kept for the record, and the new root renews."""
+        web = new_web(folder)
+        old = web.chain
+        new = web.announce(["ums.lab"], root_key_type=KeyType.P256, web_key_type=KeyType.P256, now=NOW)
 
-    def test_no_second_authority(self, folder: Path) -> None:
-        """Creating again would orphan every device certificate."""
-        ClientAuthority.create(folder, now=NOW)
+        web.switch(NOW)
 
-        with refused(Fault.EXISTS, "authority.pem"):
-            ClientAuthority.create(folder, now=NOW)
+        assert (web.root, web.successor, web.previous) == (new, None, old)
+        assert set(contents(folder)) == {"chain.pem", "previous.pem", "root.key", "root.pem", "web.pem"}
+        opened = WebCertificates.open(folder)
+        assert (opened.chain, opened.previous) == (web.chain, old)
+        server_context(web.identity_file, [])
+        opened.renew(names=["ums.lab"], now=NOW)
+        assert opened.root == new
 
-    def test_missing_and_damaged(self, folder: Path) -> None:
-        """What is wrong with the file is told with its path and a hint."""
-        with refused(Fault.UNREADABLE, str(folder / "authority.pem"), "backup"):
-            ClientAuthority.open(folder)
-        ClientAuthority.create(folder, now=NOW)
-        (folder / "authority.pem").write_bytes(key_to_pem(ISSUING.key) + to_pem([ISSUING.certificate]))
-        with refused(Fault.INCOMPLETE, str(folder), "CN=company root", "backup"):
-            ClientAuthority.open(folder)
+    def test_company_chain(self, folder: Path) -> None:
+        """C8: the next chain may come from elsewhere; after the switch there is no root key here."""
+        web = new_web(folder)
+        web.announce_chain(COMPANY_CHAIN, key_to_pem(WEB.key), names=["ums.corp"], now=NOW)
+        web.switch(NOW)
 
-    def test_import(self, folder: Path, request_of_device: EnrolmentRequest) -> None:
-        """An authority below a company root issues from then on, and shows its chain."""
-        store = ClientAuthority.create(folder, now=NOW)
-        pem = to_pem([COMPANY.certificate, ISSUING.certificate])
+        assert web.chain == (WEB.certificate, ISSUING.certificate, COMPANY.certificate)
+        assert WebCertificates.open(folder).chain == web.chain
+        assert "root.key" not in contents(folder)
+        with refused(Fault.EXISTS, "CN=company root", "is the root already", "import-web"):
+            web.announce_chain(COMPANY_CHAIN, key_to_pem(WEB.key), names=[], now=NOW)
 
-        store.import_authority(pem, key_to_pem(ISSUING.key), now=NOW)
-
-        assert store.certificates == (ISSUING.certificate, COMPANY.certificate)
-        assert store.export_chain() == ABOVE
-        assert ClientAuthority.open(folder).certificates == store.certificates
-        issued = store.authority.issue_device(request_of_device, now=NOW)
-        issued.verify_directly_issued_by(ISSUING.certificate)
-
-    def test_import_of_a_root(self, folder: Path) -> None:
-        """A self-signed authority is its own chain."""
-        store = ClientAuthority.create(folder, now=NOW)
-        root = create_root("other lab", KeyType.P256, now=NOW)
-
-        store.import_authority(to_pem(root.chain), key_to_pem(root.key), now=NOW)
-
-        assert store.certificates == root.chain
-
-    def test_refusals_change_nothing(self, folder: Path) -> None:
-        """Each defect has its own refusal, and the old authority goes on."""
-        store = ClientAuthority.create(folder, now=NOW)
+    def test_cancel(self, folder: Path) -> None:
+        """Nothing stays of it, and another root can be announced."""
+        web = new_web(folder)
         before = contents(folder)
-        tight = make("tight root", ca=True, path_length=0)
-        below_tight = make("below", tight, ca=True)
-        expired = make("old", COMPANY, ca=True, end=NOW - DAY / 2)
-        weak = make("weak", ca=True, key=_short_rsa_key())
-        cases: list[tuple[Fault, str, bytes, Pair]] = [
-            (Fault.NOT_A_CA, "CN=ums.corp", COMPANY_CHAIN, WEB),
-            (Fault.NOT_A_CA, "allows 0", to_pem([below_tight.certificate, tight.certificate]), below_tight),
-            (Fault.MISMATCHED, "private key", ABOVE, WEB),
-            (Fault.INCOMPLETE, "CN=company root", to_pem([ISSUING.certificate]), ISSUING),
-            (Fault.EXPIRED, "CN=old", to_pem([expired.certificate, COMPANY.certificate]), expired),
-            (Fault.WEAK_KEY, "1024", to_pem([weak.certificate]), weak),
-            (Fault.UNREADABLE, "the chain", b"", ISSUING),
-        ]
+        announce(web)
+        web.cancel()
 
-        for fault, words, chain_pem, pair in cases:
-            with refused(fault, words):
-                store.import_authority(chain_pem, key_to_pem(pair.key), now=NOW)
         assert contents(folder) == before
+        assert WebCertificates.open(folder).successor is None
+        announce(web)
+
+    def test_refusals(self, folder: Path) -> None:
+        """One at a time; nothing to switch to or to cancel; not when the next chain is over or to come."""
+        web = new_web(folder)
+
+        for change in (web.cancel, lambda: web.switch(NOW)):
+            with refused(Fault.INCOMPLETE, "no new web root is announced", "announce one first"):
+                change()
+        announce(web)
+        with refused(Fault.EXISTS, "is announced already", "cancel"):
+            announce(web)
+        with refused(Fault.EXPIRED):
+            web.switch(NOW + 400 * DAY)
+        with refused(Fault.NOT_YET_VALID):
+            web.switch(NOW - DAY)
+        assert web.successor is not None
+        with refused(Fault.NAMES_DIFFER, "other.corp"):
+            new_web(folder / "second").announce_chain(COMPANY_CHAIN, key_to_pem(WEB.key), names=["other.corp"], now=NOW)
+
+    def test_renewal_and_import_meanwhile(self, folder: Path) -> None:
+        """The current certificate can be renewed or replaced while another root is announced."""
+        web = new_web(folder)
+        announce(web)
+        web.renew(names=["ums.lab"], now=NOW)
+        web.import_chain(COMPANY_CHAIN, key_to_pem(WEB.key), names=[], now=NOW)
+        opened = WebCertificates.open(folder)
+        opened.switch(NOW)
+
+        assert opened.previous == web.chain
+        opened.renew(names=["ums.lab"], now=NOW)
+
+    def test_damaged_announcement(self, folder: Path) -> None:
+        """A damaged file is named, not forgotten: devices wait for that root."""
+        announce(new_web(folder))
+        (folder / "next.pem").write_bytes(b"damaged")
+
+        with refused(Fault.UNREADABLE, str(folder / "next.pem")):
+            WebCertificates.open(folder)
+
+
+def announce(web: WebCertificates) -> None:
+    """Announce a root of the quick kind."""
+    web.announce(["ums.lab"], root_key_type=KeyType.P256, web_key_type=KeyType.P256, now=NOW)
+
+
+def announce_company(web: WebCertificates) -> None:
+    """Announce a chain from elsewhere."""
+    web.announce_chain(COMPANY_CHAIN, key_to_pem(WEB.key), names=[], now=NOW)
+
+
+CHANGES: dict[str, tuple[Callable[[WebCertificates], None] | None, Callable[[WebCertificates], None]]] = {
+    "announce": (None, announce),
+    "announce a company chain": (None, announce_company),
+    "switch": (announce, lambda web: web.switch(NOW)),
+    "switch to a company chain": (announce_company, lambda web: web.switch(NOW)),
+    "cancel": (announce, WebCertificates.cancel),
+    "cancel a company chain": (announce_company, WebCertificates.cancel),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_succession_cut_after_every_step(tmp_path: Path, name: str) -> None:
+    """Wherever the power fails: before or after the change, never between, and everything works from there."""
+    before, change = CHANGES[name]
+
+    def prepared(folder: Path) -> WebCertificates:
+        web = new_web(folder)
+        if before is not None:
+            before(web)
+        return web
+
+    whole = prepared(tmp_path / "whole")
+    steps = steps_of(lambda: change(whole))
+    seen = []
+    for cut in range(steps + 1):
+        folder = tmp_path / str(cut)
+        web = prepared(folder)
+        old = (web.root, web.successor)
+        with power_fails_after(cut):
+            change(web)
+        opened = WebCertificates.open(folder)
+        opened.settle()
+        state = "old" if (opened.root, opened.successor) == old else "new"
+        seen.append(state)
+        if state == "new":
+            assert (opened.successor is not None) == name.startswith("announce")
+        assert WebCertificates.open(folder).chain == opened.chain
+        server_context(opened.identity_file, [])
+        if opened.successor is None:
+            announce(opened)
+        opened.switch(NOW)
+        if "company" not in name:
+            opened.renew(names=["ums.lab"], now=NOW)
+        assert not {"next.pem", "next-root.key"} & set(contents(folder))
+
+    assert seen == sorted(seen, reverse=True)
+    assert {"old", "new"} == set(seen)
 
 
 def _short_rsa_key() -> PrivateKey:

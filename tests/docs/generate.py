@@ -2,31 +2,37 @@
 """The parts of the documents that are made from the code: `python -m tests.docs.generate` writes them anew.
 
 A part stands between `<!-- begin: NAME -->` and `<!-- end -->`; test_generated.py fails when it is not what this file
-makes.
+makes. The JSON Schemas of the messages, docs/schemas, are made here too; test_schemas.py holds them to the codec.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from umslab_protocol.machines.session import MAX_BAD_MESSAGES
 from umslab_protocol.values import failure
 from umslab_protocol.values.firmware import Behaviour
-from umslab_protocol.wire import close_codes
-from umslab_protocol.wire.messages import MESSAGE_TYPES
+from umslab_protocol.wire import close_codes, inventory, orders
+from umslab_protocol.wire import messages as wire_messages
+from umslab_protocol.wire.messages import FROM_DEVICE, FROM_SERVER, MESSAGE_TYPES, Hello, Welcome
 from umslab_protocol.wire.provenance import FORMATS
 from umslab_server.config import ServerConfig
+from umslab_server.reports import KEPT_ASSET_EVENTS, KEPT_LOGONS
+from umslab_server.sessions import MAX_UNANSWERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
+SCHEMAS = ROOT / "docs" / "schemas"
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 _PART = re.compile(r"(<!-- begin: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -111,17 +117,106 @@ def close_codes_table() -> str:
     return _table(("Code", "Name", "Meaning"), rows)
 
 
-def schemas() -> str:
-    """The JSON Schema of each message."""
-    definitions, components = msgspec.json.schema_components(MESSAGE_TYPES, ref_template="#/$defs/{name}")
-    del definitions
-    parts = []
-    for name, schema in components.items():
-        description = str(schema.pop("description", "")).strip()
-        schema.pop("title", None)
-        body = msgspec.json.format(msgspec.json.encode(schema), indent=2).decode()
-        parts.append(f"#### {name}\n\n{description}\n\n```json\n{body}\n```\n")
-    return "\n".join(parts)
+def messages() -> str:
+    """Every message with its schema, its direction and its answer."""
+    rows: list[tuple[object, ...]] = []
+    for kind in MESSAGE_TYPES:
+        name = message_name(kind)
+        rows.append((f"[`{name}`](schemas/{name}.json)", _direction(kind), _answer(kind), _first_sentence(kind)))
+    return _table(("Message", "From", "Answered by", "What it says"), rows)
+
+
+def message_name(kind: type[msgspec.Struct]) -> str:
+    """What the member `type` of a message is."""
+    return str(kind.__struct_config__.tag)
+
+
+def _direction(kind: type[msgspec.Struct]) -> str:
+    speakers = [
+        side for side, said in (("device", (Hello, *FROM_DEVICE)), ("server", (Welcome, *FROM_SERVER))) if kind in said
+    ]
+    return " and ".join(speakers)
+
+
+def _answer(kind: type[msgspec.Struct]) -> str:
+    return ANSWERS.get(message_name(kind), "`ack`" if "id" in kind.__struct_fields__ else "-")
+
+
+def _first_sentence(kind: type) -> str:
+    """The first sentence of a message's docstring, without who says it to whom."""
+    found = re.match(r"(?:Device to server|Server to device|Either way)[^:]*: (.*)", " ".join(_paragraphs(kind)))
+    assert found is not None, kind
+    sentence = re.split(r"(?<=[.?]) ", found[1])[0]
+    return sentence[0].upper() + sentence[1:]
+
+
+def _paragraphs(kind: type) -> list[str]:
+    return [" ".join(part.split()) for part in inspect.cleandoc(kind.__doc__ or "").split("\n\n")]
+
+
+def message_schemas() -> dict[str, str]:
+    """The text of every file in docs/schemas, by name."""
+    texts = {}
+    for kind in MESSAGE_TYPES:
+        (reference,), components = msgspec.json.schema_components((kind,), ref_template="#/$defs/{name}")
+        for name, component in components.items():
+            _describe(component, _class_of(name))
+        own = components.pop(reference["$ref"].rpartition("/")[2])
+        del own["title"]
+        own["properties"]["type"] = {"const": own["properties"]["type"]["enum"][0]}
+        schema = {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$comment": "Made from the code of umslab. SIMULATED: the vendor does not publish this format (NP6).",
+            "title": message_name(kind),
+            **own,
+            **({"$defs": components} if components else {}),
+        }
+        texts[f"{message_name(kind)}.json"] = json.dumps(schema, indent=2) + "\n"
+    return texts
+
+
+def _class_of(name: str) -> type:
+    found: list[type] = [getattr(one, name) for one in (wire_messages, inventory, orders) if hasattr(one, name)]
+    return found[0]
+
+
+def _describe(component: dict[str, Any], kind: type) -> None:
+    """Put our sentences where readers of a schema look for them."""
+    component["description"] = "\n\n".join(_paragraphs(kind))
+    if issubclass(kind, msgspec.Struct):
+        for name, sentence in _docstrings(kind).items():
+            component["properties"][name]["description"] = sentence
+
+
+def limits() -> str:
+    """How much may be said; what a single member may hold is in its schema."""
+    rows: list[tuple[object, ...]] = [
+        (
+            wire_messages.MAX_MESSAGE_BYTES,
+            "bytes in a message, if `welcome` does not differ",
+            "closed with 1009",
+        ),
+        (orders.MAX_DOCUMENT_BYTES, "bytes in a `settings` message", "refused, not sent"),
+        (orders.MAX_PARAMETERS, "parameters in a settings document", "`invalid-message`"),
+        (orders.MAX_VALUE_CHARACTERS, "characters in the value of a parameter", "`invalid-message`"),
+        *((most, f"{name} in `{message}`", "`invalid-message`") for most, name, message in _list_limits()),
+        (MAX_UNANSWERED, "messages of the server that a device has not answered", "closed with 1008"),
+        (MAX_BAD_MESSAGES - 1, "bad messages in a row", "closed with 1008"),
+        (KEPT_LOGONS, "log-ons kept for a device", "the oldest go"),
+        (KEPT_ASSET_EVENTS, "asset events kept for a device", "the oldest go"),
+    ]
+    return _table(("At most", "What", "Otherwise"), [(f"{most:,}", *rest) for most, *rest in rows])
+
+
+def _list_limits() -> list[tuple[int, str, str]]:
+    described = [(msgspec.inspect.type_info(kind), message_name(kind)) for kind in MESSAGE_TYPES]
+    return [
+        (field.type.max_length or 0, field.encode_name, name)
+        for kind, name in described
+        if isinstance(kind, msgspec.inspect.StructType)
+        for field in kind.fields
+        if isinstance(field.type, msgspec.inspect.ListType)
+    ]
 
 
 PARTS: dict[str, Callable[[], str]] = {
@@ -130,8 +225,13 @@ PARTS: dict[str, Callable[[], str]] = {
     "failures": failures,
     "formats": formats,
     "close-codes": close_codes_table,
-    "schemas": schemas,
+    "messages": messages,
+    "limits": limits,
 }
+
+
+ANSWERS = {"hello": "`welcome`", "pullsettings": "`settings` or `ack`", "command": "`result`"}
+"""What is not answered with `ack`."""
 
 
 def regenerate(text: str) -> str:
@@ -140,13 +240,20 @@ def regenerate(text: str) -> str:
 
 
 def main() -> None:
-    """Write every document that changed."""
+    """Write every document that changed, and all schemas."""
     for path in DOCUMENTS:
         text = path.read_text(encoding="utf-8")
         fresh = regenerate(text)
         if fresh != text:
             path.write_text(fresh, encoding="utf-8")
             sys.stdout.write(f"wrote {path.relative_to(ROOT)}\n")
+    SCHEMAS.mkdir(exist_ok=True)
+    texts = message_schemas()
+    for path in SCHEMAS.iterdir():
+        if path.name not in texts:
+            path.unlink()
+    for name, text in texts.items():
+        (SCHEMAS / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 """Every command shown in a document is run, in order, as its reader would.
 
 A block of commands is a fence marked `console` with lines that begin with `$`. A comment above it can say more:
-`<!-- run: background -->` starts a server and waits until it is ready, `<!-- run: exit N -->` expects an exit code,
-`<!-- run: skip, WHY -->` says what runs the command instead. Documents use the default port, so each runs in a network
-namespace of its own.
+`<!-- run: background -->` starts a server and waits until it is ready, `<!-- run: background again -->` stops the last
+one that was started so before, `<!-- run: background, until WORD -->` starts something else and waits until it has said
+the word; `<!-- run: when WORD -->` waits until what was started last has said a word (once more), `<!-- run: exit N -->`
+expects an exit code, `<!-- run: skip, WHY -->` says what runs the command instead. Documents use the default port, so
+each runs in a network namespace of its own.
 """
 
 from __future__ import annotations
@@ -50,21 +52,35 @@ WITH_COMMANDS = [path for path in DOCUMENTS if any(not block.how.startswith("ski
 _ENTER = ("unshare", "--net", "--", "sh", "-c", 'ip link set lo up && exec bash "$0"')
 
 
+_READY = "state folder"
+"""What a server says when it is ready."""
+
+_FUNCTIONS = """set -u
+running=''
+trap 'for one in $running; do kill $one; wait $one; done' EXIT
+heard() {  # waits until the last program in the background has said a word
+    while read -r line <&"$said"; do echo "$line" >&2; case $line in *"$1"*) return;; esac; done
+    echo "it never said: $1" >&2; exit 1
+}"""
+
+
 def _script(blocks: list[Block]) -> str:
-    lines = ["set -u", "servers=''", "trap 'for one in $servers; do kill $one; wait $one; done' EXIT"]
+    lines = [_FUNCTIONS]
     for block in blocks:
-        for command in block.commands if not block.how.startswith("skip") else ():
+        if block.how.startswith("skip"):
+            continue
+        kind, _, word = block.how.partition(", until ")
+        if block.how.startswith("when "):
+            lines.append(f"heard {_quoted(block.how.removeprefix('when '))}")
+        if kind == "background again":
+            lines.append("kill $server; wait $server")
+        for command in block.commands:
             lines.append(f"echo '+ '{_quoted(command)} >&2")
-            if block.how == "background":
-                lines += [
-                    "mkfifo ready.fifo",
-                    f'{command} 2> ready.fifo & servers="$servers $!"',
-                    "while read -r line; do",
-                    "echo \"$line\" >&2; case $line in *'state folder'*) break;; esac; done < ready.fifo",
-                    "cat ready.fifo >/dev/null & rm ready.fifo",
-                ]
+            if kind.startswith("background"):
+                lines.append(f'exec {{said}}< <(exec {command} 2>&1); running="$! $running"')
+                lines += [f"heard {_quoted(word or _READY)}", *([] if word else ["server=$!"])]
             else:
-                wanted = int(block.how.removeprefix("exit ")) if block.how else 0
+                wanted = int(block.how.removeprefix("exit ")) if block.how.startswith("exit ") else 0
                 lines.append(f'{command}\ncode=$?; [ $code = {wanted} ] || {{ echo "exit code $code" >&2; exit 1; }}')
     return "\n".join(lines)
 
@@ -96,7 +112,7 @@ def test_commands_of(path: Path, tmp_path: Path) -> None:
             start_new_session=True,
         )
         try:
-            code = done.wait(120)
+            code = done.wait(240)
         except subprocess.TimeoutExpired:
             os.killpg(done.pid, signal.SIGKILL)
             code = done.wait()
@@ -111,4 +127,4 @@ def test_every_document_is_looked_at() -> None:
     """The documents a user follows have commands, and they are found."""
     names = {path.name for path in WITH_COMMANDS}
 
-    assert {"README.md", "server.md", "device.md", "certificates.md"} <= names
+    assert {"README.md", "server.md", "device.md", "certificates.md", "management.md"} <= names

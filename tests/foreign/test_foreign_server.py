@@ -82,12 +82,12 @@ def stranger(folder: Path, pki: Pki, presented: Identity, *announced: Authority)
 
 
 def test_comes_on_board(pki: Pki, tmp_path: Path) -> None:
-    """The device finds trust, enrols, connects with its certificate and is managed, and exits 0."""
+    """The device finds trust, enrols, connects with its certificate, takes settings, is managed, and exits 0."""
     with stranger(tmp_path, pki, pki.direct, pki.root, pki.clients) as server:
         finished, told = run_device(server.address, tmp_path / "device", pki.token, auth_key=KEY)
         connected = server.sessions.wait_for("connection")
-        hello = server.sessions.wait_for("message")["message"]
-        info = server.sessions.wait_for("message")["message"]
+        hello = server.sessions.wait_for_message("hello")
+        said = [server.sessions.wait_for_message(kind) for kind in ("pushsysinfo", "pullsettings", "ack")]
 
     unit_id = told["unit_id"]
     assert finished.code == 0, finished
@@ -96,7 +96,10 @@ def test_comes_on_board(pki: Pki, tmp_path: Path) -> None:
     assert connected["subject"] == f"CN={unit_id}"
     assert connected["protocol"] == SUBPROTOCOL
     assert (hello["type"], hello["unitID"]) == ("hello", unit_id)
-    assert (info["type"], info["info"]["unitID"]) == ("updateDeviceInfo", unit_id)
+    info, pulled, acknowledged = said
+    assert info["info"]["unitID"] == unit_id
+    assert (pulled["version"], pulled["digest"]) == (0, "")
+    assert acknowledged["re"] == 1  # the stranger's settings are kept
 
 
 def test_renews_and_reconnects(pki: Pki, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from umslab_certs.store import ClientAuthority
+from umslab_certs.client_authority import ClientAuthority
 
 from . import openssl
 from .curl import EstByCurl, curl

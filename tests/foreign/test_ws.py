@@ -27,8 +27,8 @@ def test_comes_on_board(est: EstByCurl) -> None:
     with ws_client(est.ums, est.enrol(unit_id)) as device:
         opened = device.wait_for("open")
         welcome = device.greet(unit_id)
-        device.say(type="updateDeviceInfo", id=7, info=info)
-        acknowledged = device.hear()
+        acknowledged = device.ask(type="pushsysinfo", id=7, info=info)
+        settings = device.ask(type="pullsettings", id=8, version=0, digest="")
         shown = est.ums.call("devices.show", unit_id=unit_id)
 
     assert opened["protocol"] == SUBPROTOCOL
@@ -36,6 +36,7 @@ def test_comes_on_board(est: EstByCurl) -> None:
     assert (welcome["type"], welcome["version"]) == ("welcome", 1)
     assert welcome["maxMessageBytes"] == 256 * 1024
     assert acknowledged == {"type": "ack", "re": 7}
+    assert (settings["type"], settings["re"]) in {("settings", 8), ("ack", 8), ("error", 8)}
     assert (shown["state"], shown["firmware"], shown["mac"]) == ("online", "12.8.4", unit_id)
     assert shown["info"]["networkName"] == "ws"
 
@@ -106,6 +107,28 @@ def test_text_that_is_not_json_is_answered(est: EstByCurl) -> None:
     assert (not_json["type"], not_json["code"]) == ("error", "not-json")
     assert (unknown["type"], unknown["code"], unknown["re"]) == ("error", "unknown-type", 3)
     assert pong["data"] == "still there"
+
+
+def test_what_a_device_may_not_say_or_says_twice(est: EstByCurl) -> None:
+    """A server's message, a second hello and a repeated id are named, and the session goes on."""
+    unit_id = fresh_unit_id()
+    runtime = {"totalUptime": "1000"}
+    with ws_client(est.ums, est.enrol(unit_id)) as device:
+        device.wait_for("open")
+        device.greet(unit_id)
+        foreign = device.ask(type="deregister", id=2)
+        again = device.greet(unit_id)
+        first = device.ask(type="pushruntime", id=5, runtime=runtime)
+        second = device.ask(type="pushruntime", id=5, runtime=runtime)
+        third = device.ask(type="pushruntime", id=6, runtime=runtime)
+
+    assert [one.get("code") for one in (foreign, again, first, second, third)] == [
+        "out-of-order",
+        "out-of-order",
+        None,
+        "duplicate-id",
+        None,
+    ]
 
 
 def test_a_session_begins_with_hello(est: EstByCurl) -> None:

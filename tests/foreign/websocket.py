@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support import schemas
+
 from .strangers import NODE_MODULES, Daemon, in_background, need_npm_package
 from .ums import WS_PATH
 
@@ -34,6 +36,14 @@ class Events:
         told: dict[str, Any] = json.loads(found.group(0))
         return told
 
+    def wait_for_message(self, kind: str) -> dict[str, Any]:
+        """Wait for the next message of this type that a server hears; all before it are as their schemas say too."""
+        while True:
+            message: dict[str, Any] = self.wait_for("message")["message"]
+            schemas.check(message)
+            if message["type"] == kind:
+                return message
+
     def next(self) -> dict[str, Any]:
         """Wait for whatever comes next."""
         self._seen, found = self._daemon.wait_for(r"^\{.*", after=self._seen)
@@ -57,9 +67,20 @@ class WsClient(Events):
         self.do("text", json.dumps(message))
 
     def hear(self) -> dict[str, Any]:
-        """Wait for the next JSON message."""
+        """Wait for the next JSON message, which is as its schema says."""
         heard: dict[str, Any] = json.loads(self.wait_for("message")["text"])
+        schemas.check(heard)
         return heard
+
+    def ask(self, **message: object) -> dict[str, Any]:
+        """Send a JSON message that wants an answer; return it. What the server asks meanwhile is acknowledged."""
+        self.say(**message)
+        while True:
+            heard = self.hear()
+            if "id" in heard:
+                self.say(type="ack", re=heard["id"])
+            if heard.get("re") == message["id"]:
+                return heard
 
     def greet(self, unit_id: str) -> dict[str, Any]:
         """Say hello; returns the welcome."""

@@ -26,6 +26,8 @@ from umslab_protocol.values.failure import Failure, Phase, Reason
 LONGEST = 300.0
 TOGETHER = 2 * LONGEST  # what the server asked for, and our own wait on top
 
+AWAY = {State.OFF, State.SUSPENDED, State.FACTORY}
+
 failures = st.builds(
     Failure,
     st.sampled_from(Phase),
@@ -91,23 +93,26 @@ class Life(RuleBasedStateMachine):
     def one_thing_at_a_time(self) -> None:
         """At most one command besides FORGET, which is given only on release."""
         assert len([command for command in self.commands if command is not Command.FORGET]) <= 1
-        assert (Command.FORGET not in self.commands) or (self.life.state is State.RELEASED)
+        assert (Command.FORGET not in self.commands) or (self.life.state in {State.RELEASED, State.FACTORY})
 
     @invariant()
     def a_deadline_only_where_something_is_waited_for(self) -> None:
-        """Waiting and online devices have one, others do not; a wait is bounded."""
+        """Waiting, rebooting and online devices have one, those that sleep or are off may; a wait is bounded."""
         deadline = self.life.deadline()
 
-        assert (self.life.state in {State.WAITING, State.ONLINE}) == (deadline is not None)
+        if self.life.state not in AWAY:
+            always = {State.WAITING, State.ONLINE, State.REBOOTING}
+            assert (self.life.state in always) == (deadline is not None)
         if self.life.state is State.WAITING and deadline is not None:
             assert deadline <= self.now + TOGETHER
 
     @invariant()
     def a_state_for_every_command(self) -> None:
         """A life that is not at its end is doing something, or waiting for something."""
-        busy = self.life.state not in {State.OFF, State.WAITING, State.ONLINE, State.RELEASED, State.FAILED}
-        if self.commands and self.life.state is not State.RELEASED:
-            assert busy or self.commands == [Command.CHECK_RENEWAL]
+        resting = {State.WAITING, State.ONLINE, State.REBOOTING, State.RELEASED, State.FAILED, *AWAY}
+        if self.commands and Command.FORGET not in self.commands:
+            busy = self.life.state not in resting
+            assert busy or self.commands in ([Command.CHECK_RENEWAL], [Command.BOOT])
 
 
 TestLife = Life.TestCase

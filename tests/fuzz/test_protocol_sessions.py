@@ -9,19 +9,38 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.protocol.machines.pair import START, UNIT_ID, Pair
 from tests.protocol.machines.peer import BINARY, CLOSE, CONT, PING, PONG, TEXT, write_frame
+from tests.protocol.wire.instances import documents, tag
+from tests.support.greeting import hello
 from umslab_protocol.machines.session import MAX_BAD_MESSAGES, Received, SessionMachine
 from umslab_protocol.machines.session_device import DeviceSession
 from umslab_protocol.machines.session_server import ServerSession, SessionRules
 from umslab_protocol.machines.websocket import Closed, KeepAlive, MessageReceived, Role, WebSocketMachine
 from umslab_protocol.wire.close_codes import CloseCode
 from umslab_protocol.wire.codec import JsonCodec
-from umslab_protocol.wire.messages import Ack, Deregister, DeviceInfo, Error, Hello, UpdateDeviceInfo, encode_message
+from umslab_protocol.wire.inventory import DeviceInfo
+from umslab_protocol.wire.messages import (
+    FROM_DEVICE,
+    FROM_SERVER,
+    MESSAGE_TYPES,
+    Ack,
+    Command,
+    Deregister,
+    Error,
+    Hello,
+    PullSettings,
+    PushSysinfo,
+    Result,
+    SettingsMessage,
+    encode_message,
+)
+from umslab_protocol.wire.orders import CommandName, ResultState
 
 MOST = 2048
 LONGEST_ERROR = 2_200
@@ -67,11 +86,15 @@ def conversation(role: Role) -> bytes:
     info = DeviceInfo(unitID=UNIT_ID, mac=UNIT_ID, firmwareVersion="12.8.4", productId="UD3")
     for step in range(4):
         if step == 1:
-            pair.device.send(UpdateDeviceInfo(id=1, info=info))
+            pair.device.send(PushSysinfo(id=1, info=info))
+            pair.device.send(PullSettings(id=2))
             pair.server.send(Ack(re=1))
+            pair.server.send(SettingsMessage(id=1, re=2, version=1, digest="d", settings={"a.b": "ü"}))
         if step == 2:
             pair.device.send(Error(code="later", message="ü" * 200))
-            pair.server.send(Deregister(id=1, reason="deleted"))
+            pair.server.send(Command(id=2, execID="x", command=CommandName.REBOOT))
+            pair.device.send(Result(re=2, execID="x", state=ResultState.SUCCESS))
+            pair.server.send(Deregister(id=3, reason="deleted"))
         if step == 3:
             pair.server.close(CloseCode.NORMAL, "bye", START)
         from_device, from_server = pair.device.output(), pair.server.output()
@@ -150,7 +173,7 @@ def test_where_the_network_cuts_does_not_matter_to_a_websocket(heard: tuple[Role
 def new_session(role: Role) -> SessionMachine:
     """Return a session of either role, with a small limit where the role has a choice."""
     if role is Role.CLIENT:
-        device = DeviceSession(codec=JsonCodec(), unit_id=UNIT_ID, firmware="12.8.4", now=START)
+        device = DeviceSession(codec=JsonCodec(), hello=hello(UNIT_ID), now=START)
         device.output()
         return device
     rules = SessionRules(max_message_bytes=MOST)
@@ -201,22 +224,26 @@ def test_where_the_network_cuts_does_not_matter_to_a_session(heard: tuple[Role, 
     assert play_session(role, [data])[0] == play_session(role, [data[at : at + 1] for at in range(len(data))])[0]
 
 
-json_texts = st.dictionaries(
-    st.sampled_from(["type", "id", "re", "versions", "unitID", "firmwareVersion", "info", "reason", "code", "message"]),
-    st.sampled_from(["hello", "ack", "deregister", "updateDeviceInfo", "error", "", [1], [], 1, 0, None, {}, True]),
-).map(json.dumps)
+names = ["type", "id", "re", "versions", "unitID", "info", "reason", "code", "message", "settings", "digest"]
+values: list[Any] = [*map(tag, MESSAGE_TYPES), "", [1], [], 1, 2, 0, None, {}, True]
+near_messages = st.dictionaries(st.sampled_from(names), st.sampled_from(values))
+whole_messages = st.sampled_from(MESSAGE_TYPES).flatmap(documents)
+json_texts = (near_messages | whole_messages).map(json.dumps)
 
 
 @settings(deadline=None, max_examples=120)
 @given(st.lists(json_texts, min_size=1, max_size=40), roles)
 def test_nonsense_in_order(texts: list[str], role: Role) -> None:
-    """Rows of JSON objects that are nearly messages, to either role, greeted or not."""
+    """Rows of messages in any order, and of what is nearly a message, to either role, greeted or not."""
     greeting = {
         Role.SERVER: '{"type":"hello","versions":[1],"unitID":"","firmwareVersion":""}',
         Role.CLIENT: '{"type":"welcome","version":1,"server":"","session":"","pingSeconds":1,"maxMessageBytes":1}',
     }
     pieces = [write_frame(TEXT, text.encode(), masked=role is Role.SERVER) for text in [greeting[role], *texts]]
     received, _ = play_session(role, pieces)
+    ids = [number for event in received if (number := getattr(event.message, "id", None))]
 
     assert 1 <= len(received) <= len(pieces)
+    assert sorted(set(ids)) == ids
+    assert all(isinstance(event.message, FROM_DEVICE if role is Role.SERVER else FROM_SERVER) for event in received[1:])
     play_session(role, pieces[1:])

@@ -9,6 +9,8 @@ from contextlib import suppress
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.protocol.wire.instances import documents
+from tests.support.schemas import check
 from umslab_protocol.errors import InvalidValueError, RemoteProtocolError
 from umslab_protocol.wire.basic_auth import format_basic, parse_basic
 from umslab_protocol.wire.messages import MESSAGE_TYPES, UnreadableMessageError, decode_message, encode_message
@@ -124,6 +126,7 @@ def read(payload: bytes) -> None:
         code, reason = "", ""
 
         assert message == decode_message(encode_message(message))
+        check(json.loads(encode_message(message)))
 
     assert code in {"", "not-json", "unknown-type", "invalid-message"}
     assert len(reason) < 500
@@ -145,8 +148,11 @@ def test_any_json(value: object) -> None:
     read(json.dumps(value).encode())
 
 
+whole_messages = st.sampled_from(MESSAGE_TYPES).flatmap(documents)
+
+
 @settings(deadline=None, max_examples=120)
-@given(st.builds(json.dumps, objects), st.integers(0, 400), st.binary(max_size=6), st.integers(0, 6))
+@given(st.builds(json.dumps, objects | whole_messages), st.integers(0, 400), st.binary(max_size=6), st.integers(0, 6))
 def test_mutated_json(text: str, at: int, inserted: bytes, deleted: int) -> None:
     """A message with a few bytes changed somewhere, often inside a text."""
     payload = text.encode()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,18 +10,15 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.server.parts import EPOCH, Office, open_office, unit_id
-from tests.server.world import QUICK
+from tests.server.control.desk import open_control
+from tests.server.parts import open_office, unit_id
 from umslab_runtime.control import ControlError
-from umslab_runtime.executor import InlineExecutor
-from umslab_server import backup
-from umslab_server.certificates import Certificates, open_or_create, standard_context
-from umslab_server.control import Control
-from umslab_server.state_folder import StateFolder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from umslab_server.control.dispatch import Control
 
 _numbers = st.one_of(st.integers(-1, 3), st.integers(), st.floats(allow_nan=False, allow_infinity=False))
 _texts = st.one_of(
@@ -45,33 +41,6 @@ _LIKELY: Mapping[str, st.SearchStrategy[Any]] = {
 }
 
 
-def _control(folder: Path, office: Office) -> Control:
-    state = StateFolder(folder)
-    web, clients = open_or_create(state, ["localhost"], QUICK, EPOCH)
-    certificates = Certificates(
-        web,
-        clients,
-        names=["localhost"],
-        make_context=standard_context(minimum=ssl.TLSVersion.TLSv1_3, tickets=0, check_time=False),
-        clock=office.clock,
-        executor=InlineExecutor(),
-        store=office.store,
-    )
-
-    async def make_backup(path: str) -> dict[str, Any]:
-        await trio.lowlevel.checkpoint()
-        return backup.make(state, folder / path.replace("/", "_"), version="test", now=EPOCH)
-
-    return Control(
-        keys=office.keys,
-        registry=office.registry,
-        store=office.store,
-        certificates=certificates,
-        status=office.registry.count,
-        backup=make_backup,
-    )
-
-
 def _requests(control: Control) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
     """A command with some of its arguments, likely and unlikely ones; or no command at all."""
 
@@ -87,7 +56,7 @@ def _requests(control: Control) -> st.SearchStrategy[tuple[str, dict[str, Any]]]
 async def test_control(tmp_path: Path) -> None:
     """No request ends in anything else, and the services work afterwards."""
     async with open_office(tmp_path) as office:
-        control = _control(tmp_path, office)
+        control = open_control(office, tmp_path)
         await office.device(1)
         items: list[bytes] = []
 

@@ -73,3 +73,22 @@ async def test_renews_in_time(tmp_path: Path, autojump_clock: MockClock, days: i
         shown = await lab.services.registry.show(device.device.persona.unit_id)  # type: ignore[arg-type]
         states = [certificate.state for certificate in shown.certificates]
         assert (["active"] if days == 1 else ["superseded", "active"]) == states
+
+
+async def test_a_managed_device_knows_its_boots(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """The server sees a boot after a restart of the device, and none after a lost connection."""
+    async with open_lab(tmp_path) as lab:
+        device = lab.device("one", auth_key=await lab.mass_key())
+        await device.until_managed()
+        await lab.stop_server()
+        await device.until_state(State.WAITING)
+        await lab.start_server()
+        device.changes.clear()
+        await device.until_managed()
+        device.power_off()
+        await device.over.wait()
+        again = lab.device("one")
+        await again.until_managed()
+
+        boots = [event.data["boot"] for event in await lab.services.store.events(0) if event.kind == "device-booted"]
+        assert ["1", "2"] == boots

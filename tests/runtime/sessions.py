@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from tests.support.greeting import hello
 from umslab_protocol.machines.session_device import DeviceSession
 from umslab_protocol.machines.session_server import ServerSession, SessionRules
 from umslab_protocol.wire.codec import JsonCodec
@@ -82,7 +83,7 @@ def server_machine(rules: SessionRules = RULES) -> ServerSession:
 
 def device_machine() -> DeviceSession:
     """A device's machine that is to begin now."""
-    return DeviceSession(codec=JsonCodec(), unit_id=UNIT_ID, firmware="12.8.4", now=trio.current_time())
+    return DeviceSession(codec=JsonCodec(), hello=hello(UNIT_ID), now=trio.current_time())
 
 
 @asynccontextmanager

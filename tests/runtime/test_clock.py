@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from umslab_runtime.clock import SystemClock, VirtualClock
+from umslab_runtime.clock import SkewedClock, SystemClock, VirtualClock
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -54,3 +54,12 @@ async def test_skewed_calendar_counts_the_same_seconds(autojump_clock: MockClock
 
     assert START - timedelta(days=400) + timedelta(minutes=1) == clock.utc()
     assert clock.monotonic() == 60
+
+
+async def test_a_skewed_clock_is_wrong_about_the_date_only(autojump_clock: MockClock) -> None:
+    """Its calendar is off by the skew, and goes on with the right one."""
+    clock = SkewedClock(VirtualClock(START), timedelta(days=-3))
+    await clock.sleep(60)
+
+    assert START - timedelta(days=3) + timedelta(seconds=60) == clock.utc()
+    assert 60 == clock.monotonic()

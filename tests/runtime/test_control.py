@@ -91,7 +91,7 @@ async def test_streams_items_before_the_answer(tmp_path: Path) -> None:
     """Items arrive one by one, in order; who does not want them gets the result alone."""
     seen: list[int] = []
     async with serving(tmp_path / "control.sock") as path, connect_control(path) as client:
-        result = await client.call("count", on_item=seen.append, to=3)
+        result = await client.call("count", seen.append, to=3)
         silent = await client.call("count", to=3)
 
     assert [0, 1, 2] == seen

@@ -26,6 +26,8 @@ from umslab_runtime.policy import TargetRefusedError
 from .carriers import PATIENCE
 
 if TYPE_CHECKING:
+    from trio.testing import MockClock
+
     from umslab_runtime.network import Listener
 
 
@@ -200,6 +202,24 @@ async def test_closed_listener_is_closed() -> None:
 
 
 # Resolving.
+
+
+async def test_a_silent_address_leaves_time_for_the_next(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """A first address behind a firewall that drops costs ten seconds, not all the time there is."""
+
+    async def connect(address: str, port: int) -> Any:
+        if address == "127.0.0.2":
+            await trio.sleep_forever()
+        return address
+
+    monkeypatch.setattr(net_trio, "_connect", connect)
+    resolve_to("127.0.0.2", "127.0.0.1")
+    began = trio.current_time()
+
+    assert str(await TrioNetwork().dial(HostPort("ums.lab", 8443))) == "127.0.0.1"
+    assert trio.current_time() - began == net_trio.ADDRESS_SECONDS
 
 
 async def test_literals_resolve_to_themselves() -> None:

@@ -27,6 +27,7 @@ from umslab_server.enrolment import Enrolment, Issued, KnownDevice
 from umslab_server.keys import Keys
 from umslab_server.presence import Presence
 from umslab_server.registry import Registry
+from umslab_server.reports import Reports
 from umslab_server.sessions import Admitted
 from umslab_server.store import Event, Store
 from umslab_server.throttle import Throttle, ThrottleRules
@@ -192,7 +193,14 @@ async def open_office(
             presence=presence,
             keys=Keys(store),
             registry=Registry(store, presence, recycle_bin=recycle_bin),
-            sessions=DeviceSessions(store, presence, clock=clock, accept_expired=accept_expired),
+            sessions=DeviceSessions(
+                store,
+                presence,
+                clock=clock,
+                accept_expired=accept_expired,
+                handlers=Reports(store).handlers(),
+                on_greeted=[],
+            ),
             authority=client_ca(),
         )
         office.enrolment = Enrolment(

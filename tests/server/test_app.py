@@ -17,14 +17,15 @@ from umslab_certs.pkcs7 import decode_certificates
 from umslab_protocol.values.auth_key import KeyKind
 from umslab_protocol.wire import paths
 from umslab_protocol.wire.close_codes import CloseCode
-from umslab_protocol.wire.messages import DeviceInfo
+from umslab_protocol.wire.inventory import DeviceInfo
 from umslab_protocol.wire.transfer import Wrapping, decode_body
 from umslab_runtime.control import connect_control
 from umslab_runtime.net_memory import MemoryNetwork
 from umslab_runtime.net_trio import TrioNetwork
 from umslab_runtime.network import ListenError
-from umslab_server.app import UmsServer, certificate_names
+from umslab_server.app import UmsServer
 from umslab_server.config import EnrolmentConfig, RegistryConfig, ServerConfig
+from umslab_server.services import certificate_names
 from umslab_server.state_folder import StateFolder, StateFolderError
 from umslab_server.store import StoreError
 
@@ -373,7 +374,7 @@ class TestControlSocket:
         assert mode == 0o600
         assert (status["state"], status["reasons"], status["version"]) == ("ok", [], "test")
         assert (status["devices"]["online"], status["sessions"], status["connections"]) == (1, 1, 1)
-        assert status["events"] == 5
+        assert status["events"] == 6
         assert status["counters"]["accepted"] == 1
         assert [item["kind"] for item in items][-1] == "key-created"
         assert told["files"] == 6

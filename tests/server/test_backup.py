@@ -14,8 +14,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from umslab_certs.client_authority import ClientAuthority
 from umslab_certs.files import sync_folder
-from umslab_certs.store import ClientAuthority, WebCertificates
+from umslab_certs.store import WebCertificates
 from umslab_server import backup as module
 from umslab_server.backup import BackupError, make, restore
 from umslab_server.state_folder import StateFolder, StateFolderError

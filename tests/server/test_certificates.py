@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.certs.cuts import power_fails_after
 from umslab_certs.chain import parse_certificate
 from umslab_certs.errors import CertificateError, Fault
+from umslab_certs.keys import KeyType
 from umslab_certs.pkcs7 import decode_certificates
 from umslab_runtime.executor import InlineExecutor
 from umslab_server.certificates import Certificates, encode_issued, open_or_create, standard_context
@@ -69,6 +71,20 @@ class TestOpenOrCreate:
         assert again_web.chain == web.chain
         assert len(clients.certificates) == 1
 
+    def test_interrupted_switch(self, folder: StateFolder) -> None:
+        """A switch that was cut off is finished at the start: the new root can renew."""
+        web, _ = open_or_create(folder, NAMES, QUICK, EPOCH)
+        old = web.root
+        web.announce(NAMES, root_key_type=KeyType.P256, web_key_type=KeyType.P256, now=EPOCH)
+        with power_fails_after(3):  # the record, the chain, the certificate
+            web.switch(EPOCH)
+        again, _ = open_or_create(folder, NAMES, QUICK, EPOCH)
+        again.renew(names=NAMES, now=EPOCH)
+
+        assert again.root != old
+        assert again.previous[-1] == old
+        assert again.successor is None
+
     @pytest.mark.parametrize("name", ["web/web.pem", "est/authority.pem"])
     def test_damaged(self, folder: StateFolder, name: str) -> None:
         """A damaged file is an error that names it, not a new root."""
@@ -127,6 +143,42 @@ class TestHolder:
         assert caught.value.fault == Fault.INCOMPLETE
         assert holder.context() is before
         assert await office.events() == []
+
+    async def test_announced_root(self, holder: Certificates) -> None:
+        """It is shown, but neither presented nor answered by cacerts until the switch; then the context is another."""
+        before = (holder.context(), holder.ca_certificates())
+        await holder.announce_root(None, None)
+        shown = holder.describe()["next_root"]
+        announced = (holder.context(), holder.ca_certificates())
+        await holder.switch_root()
+
+        assert announced == before
+        assert shown == holder.describe()["root"]
+        assert holder.describe()["next_root"] is None
+        assert holder.context() is not before[0]
+        assert decode_certificates(holder.ca_certificates())[0] == holder.root
+
+    async def test_client_cas(self, holder: Certificates) -> None:
+        """Earlier ones are shown and answered by cacerts, each behind the one that issues."""
+        first, context = holder.issuing, holder.context()
+        await holder.renew_issuer(None)
+        answered = decode_certificates(holder.ca_certificates())
+
+        assert answered == [holder.root, holder.issuing, first]
+        assert holder.authority().certificate == holder.issuing != first
+        assert len(holder.describe()["earlier_client_cas"]) == 1
+        assert holder.context() is not context
+
+    @pytest.mark.parametrize("steps", range(12))
+    async def test_half_a_switch(self, holder: Certificates, folder: StateFolder, steps: int) -> None:
+        """When a disk error ends it in the middle, what is presented is what the files say."""
+        await holder.announce_root(None, None)
+        with power_fails_after(steps):
+            await holder.switch_root()
+        web, _ = open_or_create(folder, NAMES, QUICK, EPOCH)
+
+        assert holder.root == web.root
+        assert decode_certificates(holder.ca_certificates())[0] == web.root
 
     async def test_authority(self, holder: Certificates, office: Office) -> None:
         """Who issues for devices is the client CA, and an answer holds the issued certificate alone."""

@@ -30,6 +30,21 @@ def test_defaults_are_the_documented_ones() -> None:
     assert config.registry.recycle_bin
 
 
+def test_defaults_of_managing() -> None:
+    """Section 9: no heartbeat, else 24 h and 10 min; 50 threads, any queue; jobs never expire (J4)."""
+    config = ServerConfig()
+
+    assert (config.heartbeat.enabled, config.heartbeat.interval_hours, config.heartbeat.offset_minutes) == (
+        False,
+        24,
+        10,
+    )
+    assert (config.requests.threads, config.requests.queue) == (50, None)
+    assert config.jobs.expiry_minutes is None
+    assert (config.connectors.cluster_address, config.connectors.public_address) == ("", "")
+    assert config.registry.naming_prefix == ""
+
+
 def test_empty_configuration_is_the_default() -> None:
     """A file without a line means the same as no file."""
     assert ServerConfig() == msgspec.convert({}, ServerConfig)
@@ -43,6 +58,11 @@ def test_empty_configuration_is_the_default() -> None:
         {"enrolment": {"known_device": "refuse", "body": "pem", "alias": False, "accept_expired": True}},
         {"sessions": {"hello_seconds": 0.5, "message_bytes": 1024, "codec": "other"}},
         {"registry": {"recycle_bin": False, "events": 1000}, "limits": {"connections": 1}},
+        {"registry": {"naming_prefix": "BRE-", "naming_digits": 9}},
+        {"heartbeat": {"enabled": True, "interval_hours": 5000, "offset_minutes": 5}},
+        {"heartbeat": {"interval_hours": 1, "offset_minutes": 20}},
+        {"requests": {"threads": 1, "queue": 0, "timeout_seconds": 0.5}, "jobs": {"expiry_minutes": 40}},
+        {"connectors": {"cluster_address": "ums.lab:8443", "public_address": "ums.example"}},
     ],
 )
 def test_what_can_be_said(values: dict[str, Any]) -> None:
@@ -80,6 +100,18 @@ def _is_within(part: dict[str, Any], whole: dict[str, Any]) -> bool:
         {"sessions": {"ping_seconds": 0}},
         {"sessions": {"message_bytes": 1023}},
         {"registry": {"events": 999}},
+        {"registry": {"naming_prefix": "BRE_"}},
+        {"registry": {"naming_prefix": "BRE-\n"}},
+        {"registry": {"naming_prefix": "x" * 11}},
+        {"registry": {"naming_digits": 0}},
+        {"heartbeat": {"interval_hours": 0.9}},
+        {"heartbeat": {"interval_hours": 5001}},
+        {"heartbeat": {"interval_hours": 24, "offset_minutes": 4}},
+        {"heartbeat": {"interval_hours": 1, "offset_minutes": 20.5}},
+        {"requests": {"threads": 0}},
+        {"requests": {"queue": -1}},
+        {"jobs": {"expiry_minutes": 0}},
+        {"connectors": {"cluster_address": "x" * 263}},
         {"limits": {"header_bytes": 0}},
         {"throttle": {"wrong_keys_per_device": 0}},
         {"surprise": 1},

@@ -4,22 +4,42 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import select
 
+from tests.support import greeting
+from umslab_protocol.machines.websocket import Closed
 from umslab_protocol.wire.close_codes import CloseCode
-from umslab_protocol.wire.messages import Ack, Deregister, DeviceInfo, Error, UpdateDeviceInfo, Welcome
+from umslab_protocol.wire.inventory import DeviceInfo
+from umslab_protocol.wire.messages import (
+    Ack,
+    Deregister,
+    Error,
+    Hello,
+    Message,
+    PullSettings,
+    PushSysinfo,
+    Result,
+    Welcome,
+)
+from umslab_protocol.wire.orders import ResultState
 from umslab_server.config import EnrolmentConfig
+from umslab_server.device_sessions import DeviceSessions
 from umslab_server.enrolment import KnownDevice
-from umslab_server.sessions import Admitted, NotAdmitted
+from umslab_server.sessions import Admitted, LiveSession, NotAdmitted
+from umslab_server.store import StoreError
+from umslab_server.tables import device
 
-from .parts import HERE, Endpoint, Office, client_ca, open_office, rendered_logs, unit_id
+from .parts import HERE, Endpoint, Office, client_ca, open_office, peer, rendered_logs, unit_id
+from .pumps import RecordingPump
 from .world import Line, config, open_world
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from trio.testing import MockClock
@@ -449,7 +469,7 @@ class TestDeleted:
             told_it = await line.next()
             again = await world.session(endpoint, certificate)
             for each in (line, again):
-                await each.send(UpdateDeviceInfo(id=1, info=info()))
+                await each.send(PushSysinfo(id=1, info=info()))
             await trio.sleep(1)
 
             assert isinstance(told_it, Deregister)
@@ -500,3 +520,134 @@ class TestLeaving:
             await trio.sleep(1)
 
             assert await world.events("device-disconnected") == []
+
+
+class Greeter:
+    """Somebody who wants to know of every hello."""
+
+    def __init__(self) -> None:
+        self.greeted: list[tuple[str, bool]] = []
+
+    async def __call__(self, session: LiveSession, hello: Hello, booted: bool) -> None:  # noqa: FBT001
+        """Take note."""
+        await trio.lowlevel.checkpoint()
+        assert session.unit_id == hello.unitID
+        self.greeted.append((hello.boot, booted))
+
+
+class TestGreeting:
+    """What happens after a hello."""
+
+    async def hello(
+        self, office: Office, certificate: bytes, *, boot: str, greeters: Sequence[Greeter] = ()
+    ) -> LiveSession:
+        """A device connects and says hello."""
+        sessions = DeviceSessions(
+            office.store, office.presence, clock=office.clock, accept_expired=False, handlers={}, on_greeted=greeters
+        )
+        admitted = await sessions.admit(peer(certificate))
+        assert isinstance(admitted, Admitted)
+        session = LiveSession(admitted, "s1", RecordingPump())
+        await sessions.received(session, greeting.hello(unit_id(1), boot=boot))
+        return session
+
+    async def test_whether_it_has_booted(self, office: Office) -> None:
+        """The first time, and whenever `boot` differs from what was said before, also across restarts of the server."""
+        certificate = await office.device(1)
+        first, second = Greeter(), Greeter()
+        for boot in ("a", "a", "b", "a", "a"):
+            await self.hello(office, certificate, boot=boot, greeters=[first, second])
+
+        assert first.greeted == [("a", True), ("a", False), ("b", True), ("a", True), ("a", False)]
+        assert first.greeted == second.greeted
+        assert [event.data["boot"] for event in await office.events("device-booted")] == ["a", "b", "a"]
+
+    async def test_when_it_booted(self, office: Office, autojump_clock: MockClock) -> None:
+        """The moment of the hello that said so."""
+        certificate = await office.device(1)
+        for _ in range(2):
+            autojump_clock.jump(60)
+            await self.hello(office, certificate, boot="a")
+        query = select(device.c.boot, device.c.booted_at)
+        found = await office.store.read(lambda connection: connection.execute(query).one())
+
+        assert tuple(found) == ("a", "2026-01-01T00:01:00.000Z")
+
+    async def test_a_device_that_does_not_say(self, office: Office) -> None:
+        """Without `boot` nothing is known, and nothing is noted."""
+        greeter = Greeter()
+        await self.hello(office, await office.device(1), boot="", greeters=[greeter])
+
+        assert greeter.greeted == [("", False)]
+        assert await office.events("device-booted") == []
+
+    async def test_a_boot_that_cannot_be_noted(self, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It counts as one, now and at the next hello."""
+        certificate = await office.device(1)
+        greeter = Greeter()
+        change = office.store.change
+        calls: list[object] = []
+
+        async def full_at_the_boot(work: Any) -> Any:
+            calls.append(work)
+            if len(calls) == 2:  # the first is the admission
+                raise StoreError("full")
+            return await change(work)
+
+        monkeypatch.setattr(office.store, "change", full_at_the_boot)
+        await self.hello(office, certificate, boot="a", greeters=[greeter])
+        monkeypatch.undo()
+        await self.hello(office, certificate, boot="a", greeters=[greeter])
+
+        assert greeter.greeted == [("a", True), ("a", True)]
+
+    async def test_nobody_is_told_of_those_who_may_not_stay(self, office: Office) -> None:
+        """Deleted, revoked, or saying hello in another name; purged between admission and hello."""
+        certificate = await office.device(1)
+        greeter = Greeter()
+        sessions = DeviceSessions(
+            office.store, office.presence, clock=office.clock, accept_expired=False, handlers={}, on_greeted=[greeter]
+        )
+        admitted = [await sessions.admit(peer(certificate)) for _ in range(2)]
+        pumps = [RecordingPump() for _ in admitted]
+        first, second = (
+            LiveSession(one, "s", pump) for one, pump in zip(admitted, pumps, strict=True) if isinstance(one, Admitted)
+        )
+        await sessions.received(first, greeting.hello(unit_id(2)))
+        await office.registry.purge(unit_id(1), actor="ann")
+        await sessions.received(second, greeting.hello(unit_id(1)))
+        third = await self.hello(office, certificate, boot="a", greeters=[greeter])
+
+        assert greeter.greeted == []
+        assert [code for code, _ in pumps[0].closes] == [CloseCode.REFUSED]
+        assert [type(message) for message in pumps[1].sent] == [Deregister]
+        assert third.told_deleted
+
+    async def test_what_nobody_handles(self, office: Office) -> None:
+        """It is answered with an error that names it, never with a broken session."""
+        session = await self.hello(office, await office.device(1), boot="a")
+        sessions = DeviceSessions(
+            office.store, office.presence, clock=office.clock, accept_expired=False, handlers={}, on_greeted=[]
+        )
+        await sessions.received(session, PullSettings(id=7))
+        pump = session.pump
+
+        assert isinstance(pump, RecordingPump)
+        assert pump.sent == [Error(code="unsupported", message="this server does nothing with pullsettings", re=7)]
+
+    async def test_answers_find_who_asked(self, office: Office) -> None:
+        """Acknowledgements, errors and results of the device; the end of the session answers the rest."""
+        session = await self.hello(office, await office.device(1), boot="a")
+        answers: list[object] = []
+        for _ in range(4):
+            session.order(lambda number: Deregister(id=number), answers.append)
+        given: list[Message] = [
+            Ack(re=1),
+            Error(code="c", message="m", re=2),
+            Result(re=3, execID="x", state=ResultState.FAILED),
+        ]
+        for one in given:
+            await office.sessions.received(session, one)
+        office.sessions.left(session, Closed(CloseCode.NORMAL, "bye", by_peer=True))
+
+        assert answers == [*given, None]

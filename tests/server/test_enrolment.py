@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -22,7 +22,8 @@ from umslab_protocol.values.unit_id import UnitId
 from umslab_protocol.wire.close_codes import Refusal
 from umslab_server.enrolment import IN_BIN, WRONG_KEY, EnrolmentRefused, Issued, KnownDevice
 from umslab_server.importing import ImportedDevice
-from umslab_server.sessions import NotAdmitted
+from umslab_server.sessions import Admitted, NotAdmitted
+from umslab_server.store import MAX_BATCH
 from umslab_server.throttle import ThrottleRules
 
 from .parts import (
@@ -317,6 +318,26 @@ class TestBin:
 
         assert await office.certificate_states() == ["active"]
 
+    async def test_registering_again(self, office: Office) -> None:
+        """L9, A2: with its old certificate it is only told that it was deleted; a valid key lets it in anew, once."""
+        secret, device = await office.mass_key(), Endpoint(1)
+        old = await office.enrol(device, secret)
+        await office.use(old)
+        await office.registry.delete(unit_id(1), actor="ann")
+        in_bin = await office.ask(device, secret, request=device.another_request())
+        await office.registry.purge(unit_id(1), actor="ann")
+        told = await office.admit(old)
+        renewal = await renew(office, device, old)
+        await office.use(await office.enrol(device, secret))
+        strange = await office.admit(old)
+
+        assert in_bin is IN_BIN
+        assert isinstance(told, Admitted)
+        assert not told.known
+        assert status(renewal) == 403
+        assert isinstance(strange, NotAdmitted)
+        assert strange.refusal is Refusal.REFUSED  # not "unknown device", which would release it
+
 
 class TestImported:
     """K8: devices that are known before they come."""
@@ -584,6 +605,33 @@ class TestRenewal:
             await office.registry.revoke(unit_id(1), actor="ann", reason="stolen")
 
             assert [status(too_early), status(await renew(office, device, certificate))] == [403, 403]
+
+
+async def test_renewal_wave(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand devices renew at once: each gets its certificate, and they share a few commits."""
+    secret, wave = await office.mass_key(), 1_000
+    key = generate_key(KeyType.P256)
+    devices = [Endpoint(number, key) for number in range(wave)]
+    certificates = await gather(*(office.enrol(device, secret) for device in devices))
+    commit, batches = office.store._commit_batch, []
+
+    def counted(batch: list[Any]) -> Any:
+        batches.append(len(batch))
+        return commit(batch)
+
+    monkeypatch.setattr(office.store, "_commit_batch", counted)
+    answers = await gather(
+        *(
+            renewed(office, device, certificate, request=device.request)
+            for device, certificate in zip(devices, certificates, strict=True)
+        )
+    )
+
+    assert sum(batches) == wave
+    assert len(batches) <= 2 * wave / MAX_BATCH
+    assert [read(answer).public_key() == key.public_key() for answer in answers] == [True] * wave
+    assert len({read(answer).serial_number for answer in answers}) == wave
+    assert len(await office.events("certificate-renewed")) == wave
 
 
 class TestAuthorityAtItsEnd:

@@ -24,7 +24,7 @@ def refusal(data: bytes | str) -> str:
 @pytest.mark.parametrize(
     ("line", "name"),
     [
-        ("00E0C5000001;Front desk;FW1;3,!4", "Front desk"),
+        ("00E0C5000001;Front desk;FW1;!4", "Front desk"),
         ("00E0C5000001;Front desk", "Front desk"),
         ("00e0c5000001;Front desk;", "Front desk"),
         ("00E0C5000001;", ""),
@@ -32,7 +32,7 @@ def refusal(data: bytes | str) -> str:
     ],
 )
 def test_short_form(line: str, name: str) -> None:
-    """A10: unit ID and name count, firmware and profiles are read over."""
+    """A10: unit ID and name count, firmware is read over."""
     assert [ImportedDevice(UnitId("00E0C5000001"), name=name)] == read_csv(line.encode())
 
 
@@ -53,7 +53,11 @@ def test_long_form() -> None:
         "cost_center": "CC-5",
     }
 
-    assert [ImportedDevice(UnitId("00E0C5000002"), name="Kiosk", attributes=kept)] == read_csv(LONG.encode())
+    wanted = ImportedDevice(
+        UnitId("00E0C5000002"), name="Kiosk", attributes=kept, directory="/Bremen/Hall 1", profiles=(12, 13)
+    )
+
+    assert [wanted] == read_csv(LONG.encode())
 
 
 def test_long_form_may_be_cut_short() -> None:

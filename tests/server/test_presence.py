@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from umslab_protocol.wire.close_codes import CloseCode
-from umslab_protocol.wire.messages import Deregister
+from umslab_protocol.wire.messages import Ack, Deregister, Error
 from umslab_server.presence import Presence
 from umslab_server.sessions import Admitted, LiveSession
 
@@ -51,20 +51,75 @@ def test_newest_wins() -> None:
     assert not presence.leave(newer)
 
 
+def deregistrations(pump: RecordingPump) -> list[int]:
+    """The ids under which a device was told that it was deleted."""
+    return [message.id for message in pump.sent if isinstance(message, Deregister)]
+
+
+def test_the_session_of_a_device() -> None:
+    """For whoever wants to tell it something; None when it is away."""
+    presence = Presence()
+    one, _ = session(1)
+    presence.join(one)
+
+    assert presence.get(unit_id(1)) is one
+    assert presence.get(unit_id(2)) is None
+
+
+def test_sessions_may_leave_while_they_are_counted() -> None:
+    """Whoever goes through all of them sees those of the beginning."""
+    presence = Presence()
+    for number in range(3):
+        presence.join(session(number)[0])
+    for one in presence:
+        presence.leave(one)
+
+    assert len(presence) == 0
+
+
 def test_deregister_is_said_once() -> None:
-    """However often a device is found deleted, it is told once, with a number of its own."""
+    """However often a device is found deleted, it is told once, also without ever having joined."""
     presence = Presence()
     one, one_pump = session(1)
     two, two_pump = session(2)
+    stranger, stranger_pump = session(3)
     presence.join(one)
     presence.join(two)
     presence.deregister(unit_id(1))
     presence.deregister(unit_id(1))
-    presence.deregister(unit_id(2))
-    presence.deregister(unit_id(3))
+    presence.tell_deleted(one)
+    presence.tell_deleted(stranger)
+    presence.deregister(unit_id(4))
 
-    assert [message.id for message in one_pump.sent if isinstance(message, Deregister)] == [one.deregister_id] == [1]
-    assert [message.id for message in two_pump.sent if isinstance(message, Deregister)] == [two.deregister_id] == [2]
+    assert [deregistrations(pump) for pump in (one_pump, two_pump, stranger_pump)] == [[1], [], [1]]
+    assert [each.told_deleted for each in (one, two, stranger)] == [True, False, True]
+
+
+def test_only_an_acknowledgement_is_one() -> None:
+    """`on_deregistered` hears of it once; an error, or the end of the session, is no acknowledgement."""
+    presence = Presence()
+    heard: list[LiveSession] = []
+    presence.on_deregistered = heard.append
+    sessions = [session(number)[0] for number in (1, 2, 3)]
+    for one in sessions:
+        presence.tell_deleted(one)
+    sessions[0].answered(Ack(re=1))
+    sessions[0].answered(Ack(re=1))
+    sessions[1].answered(Error(code="busy", message="later", re=1))
+    for one in sessions:
+        one.forsake()
+
+    assert heard == [sessions[0]]
+
+
+def test_nobody_listens() -> None:
+    """A presence of its own does not mind."""
+    presence = Presence()
+    one, _ = session(1)
+    presence.tell_deleted(one)
+    one.answered(Ack(re=1))
+
+    assert one.told_deleted
 
 
 def test_refuse() -> None:

@@ -21,8 +21,9 @@ from sqlalchemy.exc import IntegrityError
 from umslab_runtime.clock import VirtualClock
 from umslab_runtime.executor import Executor, InlineExecutor, ThreadExecutor
 from umslab_server import store as module
-from umslab_server.schema import tombstone
+from umslab_server.schema import SCHEMA_VERSION
 from umslab_server.store import Store, StoreError, copy_database, timestamp
+from umslab_server.tables import tombstone
 
 from .parts import EPOCH, fill_disk, free_disk, gather, new_store, open_store, rendered_logs
 
@@ -150,7 +151,7 @@ class TestOpening:
             connection.execute("UPDATE meta SET value = '999' WHERE name = 'schema_version'")
             connection.commit()
 
-        with pytest.raises(StoreError, match="has schema 999, this umslab knows 1: use a newer umslab"):
+        with pytest.raises(StoreError, match=f"has schema 999, this umslab knows {SCHEMA_VERSION}: use a newer umslab"):
             new_store(path).open()
 
     def test_damaged_file(self, path: Path) -> None:
@@ -486,7 +487,7 @@ class TestTrouble:
 
     async def test_tiny_file_system(self, tmp_path: Path) -> None:
         """A disk that is really full: nothing acknowledged is lost, and the server goes on when there is room."""
-        with _mounted(tmp_path / "disk", "size=256k") as disk:
+        with _mounted(tmp_path / "disk", "size=512k") as disk:
             acknowledged: list[int] = []
             with rendered_logs():
                 async with open_store(disk / "registry.sqlite") as store:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
+from tests.support import greeting
 from umslab_certs.chain import load_pem_certificates, parse_certificate
 from umslab_certs.identity import save_identity
 from umslab_certs.keys import KeyType
@@ -26,7 +27,7 @@ from umslab_protocol.values.host_port import HostPort
 from umslab_protocol.wire import paths
 from umslab_protocol.wire.basic_auth import format_basic
 from umslab_protocol.wire.codec import JsonCodec
-from umslab_protocol.wire.messages import SUBPROTOCOL, DeviceInfo, Message, UpdateDeviceInfo, Welcome
+from umslab_protocol.wire.messages import SUBPROTOCOL, Message, PushSysinfo, Welcome
 from umslab_protocol.wire.transfer import Wrapping, encode_body
 from umslab_runtime.clock import SystemClock, VirtualClock
 from umslab_runtime.dial_tls import dial_tls
@@ -34,7 +35,7 @@ from umslab_runtime.executor import InlineExecutor
 from umslab_runtime.http_client import HttpClientConnection, Opened
 from umslab_runtime.net_memory import MemoryNetwork
 from umslab_runtime.net_trio import TrioNetwork
-from umslab_server.app import Ready, Services, Surroundings, UmsServer
+from umslab_server.app import Ready, Surroundings, UmsServer
 from umslab_server.config import CertificatesConfig, ServerConfig
 from umslab_server.front.est import BasicAuthentication
 from umslab_server.state_folder import StateFolder
@@ -46,9 +47,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from umslab_protocol.wire.inventory import DeviceInfo
     from umslab_runtime.http import Headers, Response
     from umslab_runtime.network import Network
     from umslab_runtime.tls import TLSStream
+    from umslab_server.services import Services
     from umslab_server.store import Event
 
 SERVER = "ums.lab"
@@ -108,7 +111,7 @@ class Line:
 
     async def tell(self, info: DeviceInfo, number: int = 1) -> Message | Closed:
         """Send device information; return the answer."""
-        await self.send(UpdateDeviceInfo(id=number, info=info))
+        await self.send(PushSysinfo(id=number, info=info))
         return await self.next()
 
     async def hang_up(self) -> None:
@@ -194,7 +197,7 @@ class World:
         assert opened.subprotocol == SUBPROTOCOL
         now = trio.current_time()
         line = Line(
-            stream, DeviceSession(codec=JsonCodec(), unit_id=unit_id or endpoint.unit_id, firmware="12.8.4", now=now)
+            stream, DeviceSession(codec=JsonCodec(), hello=greeting.hello(unit_id or endpoint.unit_id), now=now)
         )
         if hello:
             await line.flush()

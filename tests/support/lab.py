@@ -12,6 +12,7 @@ With Trio's `autojump_clock` fixture time is virtual: `await trio.sleep(86_400)`
 from __future__ import annotations
 
 import os
+import random
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,7 +38,7 @@ from umslab_runtime.executor import InlineExecutor
 from umslab_runtime.net_memory import MemoryNetwork
 from umslab_runtime.net_trio import TrioNetwork
 from umslab_runtime.session_host import SessionHost, open_session_host
-from umslab_server.app import Ready, Services, Surroundings, UmsServer
+from umslab_server.app import Ready, Surroundings, UmsServer
 from umslab_server.config import CertificatesConfig, ServerConfig
 from umslab_server.front.est import BasicAuthentication
 from umslab_server.state_folder import StateFolder
@@ -46,8 +47,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from umslab_agent.behaviour import DeviceBehaviour
+    from umslab_agent.happenings import Happening
     from umslab_runtime.clock import Clock
     from umslab_runtime.network import Network
+    from umslab_server.services import Services
 
 # The calendar of virtual labs. Certificates are made by this clock and OpenSSL is told not to look at dates.
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -69,14 +73,31 @@ class LabDevice:
     device: Device = field(init=False)
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     changes: list[Change] = field(default_factory=list)
+    happenings: list[Happening] = field(default_factory=list)
     moved: trio.Event = field(default_factory=trio.Event)
     ended: State | None = None
+    over: trio.Event = field(default_factory=trio.Event)
 
     def note(self, change: Change) -> None:
         """Take a change from the device."""
         self.changes.append(change)
         self.moved.set()
         self.moved = trio.Event()
+
+    def happened(self, happening: Happening) -> None:
+        """Take a happening from the device."""
+        self.happenings.append(happening)
+        self.moved.set()
+        self.moved = trio.Event()
+
+    async def until_happening(self, text: str) -> Happening:
+        """Wait for a happening whose text has this in it, and that has come or is to come."""
+        while True:
+            moved = self.moved
+            for happening in self.happenings:
+                if text in happening.text:
+                    return happening
+            await moved.wait()
 
     async def until(self, wanted: Callable[[Change], bool]) -> Change:
         """Wait for a change that has come or is to come."""
@@ -118,6 +139,7 @@ class Lab:
     server: UmsServer
     server_scope: trio.CancelScope
     contexts: TlsContexts
+    seed: int | None
 
     @property
     def services(self) -> Services:
@@ -139,6 +161,10 @@ class Lab:
         """Trust by the server's own token."""
         return TrustMode(token=self.services.certificates.token)
 
+    def folder(self, name: str) -> DeviceFolder:
+        """Return the folder of a device."""
+        return DeviceFolder(self.path / "devices" / name)
+
     def device(
         self,
         name: str,
@@ -149,12 +175,16 @@ class Lab:
         firmware: FirmwareVersion = DEFAULT_FIRMWARE,
         clock: Clock | None = None,
         target: HostPort | None = None,
+        behaviour: DeviceBehaviour | None = None,
+        structure_tag: str = "",
     ) -> LabDevice:
         """Switch a device on; the same name later means the same folder, as after a reboot."""
-        folder = DeviceFolder(self.path / "devices" / name)
+        folder = self.folder(name)
         folder.path.mkdir(parents=True, exist_ok=True)
         index = int.from_bytes(name.encode(), "big") % 2**31
-        persona = folder.load_persona() or derive_persona(7, index, firmware=firmware)
+        persona = folder.load_persona() or derive_persona(
+            7 if self.seed is None else self.seed, index, firmware=firmware, structure_tag=structure_tag
+        )
         folder.save_persona(persona)
         world = World(
             network=self.device_network,
@@ -171,14 +201,22 @@ class Lab:
             folder,
             target or self.target,
             world,
-            life=DeviceLife(policy or RetryPolicy(), release_delay=86_400.0, chance=lambda: 0.5),
+            life=DeviceLife(policy or RetryPolicy(), release_delay=86_400.0, chance=self._chance(persona.unit_id)),
             trust_mode=trust_mode or self.token_mode(),
             auth_key=auth_key,
             key_type=KeyType.P256,
             on_change=lab_device.note,
+            behaviour=behaviour,
+            on_happening=lab_device.happened,
         )
-        self.nursery.start_soon(_live, lab_device)
+        self.nursery.start_soon(live, lab_device)
         return lab_device
+
+    def _chance(self, unit_id: str) -> Callable[[], float]:
+        """What makes a device's waits differ: nothing, unless the lab has a seed."""
+        if self.seed is None:
+            return lambda: 0.5
+        return random.Random(f"lab waits {self.seed} {unit_id}").random
 
     async def stop_server(self) -> None:
         """End the server in order."""
@@ -200,9 +238,13 @@ class Lab:
         )
 
 
-async def _live(lab_device: LabDevice) -> None:
-    with lab_device.scope:
-        lab_device.ended = await lab_device.device.run()
+async def live(lab_device: LabDevice) -> None:
+    """Run a device until its end, or until its plug is pulled."""
+    try:
+        with lab_device.scope:
+            lab_device.ended = await lab_device.device.run()
+    finally:
+        lab_device.over.set()
         lab_device.moved.set()
 
 
@@ -247,8 +289,11 @@ async def open_lab(
     real: bool = False,
     latency: float = 0.001,
     days: float = 5,
+    seed: int | None = None,
 ) -> AsyncIterator[Lab]:
     """Open a lab: `real` means loopback sockets and the machine's clock, otherwise memory network and virtual dates.
+
+    With a `seed` the devices are others than with another one, and their waits differ from each other's.
 
     After `days` of Trio's time (a minute on real sockets) the test fails: in virtual time a wait for something that
     never comes would ping its way through eternity.
@@ -277,5 +322,6 @@ async def open_lab(
             server=server,
             server_scope=scope,
             contexts=TlsContexts(check_time=real),
+            seed=seed,
         )
         nursery.cancel_scope.cancel()

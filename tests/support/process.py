@@ -86,7 +86,7 @@ class ServerProcess:
         if self.process is not None:
             self.kill()
 
-    def ask(self, name: str, **args: Any) -> Any:
+    def ask(self, name: str, /, **args: Any) -> Any:
         """Ask over the control socket."""
         return trio.run(self.ask_async, name, args)
 

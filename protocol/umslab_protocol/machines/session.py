@@ -4,14 +4,15 @@
 Provenance: SIMULATED messages (wire/messages.py) on a standard WebSocket. The roles are session_server.py and
 session_device.py, two mirrored files; a test pairs them back to back.
 
-A message that cannot be read is answered with an `error` and the session goes on; after `MAX_BAD_MESSAGES` it is
-closed, because a peer that speaks another language will not learn ours.
+A message that cannot be read, that this peer may not send, or whose `id` is not greater than the ones before is
+answered with an `error` and the session goes on; after `MAX_BAD_MESSAGES` in a row it is closed, because a peer that
+speaks another language will not learn ours.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from umslab_protocol.machines.websocket import Closed, KeepAlive, MessageReceived, Role, WebSocketMachine
 from umslab_protocol.wire.close_codes import CloseCode
@@ -36,7 +37,10 @@ SessionEvent = Received | Closed
 class SessionMachine:
     """A conversation machine: see websocket.py for the dialect. Roles override `_greet` and say when it is open."""
 
-    __slots__ = ("_bad_messages", "_codec", "_greet_by", "_greeted", "_leaving", "_ws")
+    __slots__ = ("_bad_messages", "_codec", "_greet_by", "_greeted", "_last_id", "_leaving", "_ws")
+
+    peer_may_send: ClassVar[tuple[type, ...]]
+    """What the peer may say after the greeting."""
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class SessionMachine:
         self._greeted = False
         self._leaving = False
         self._bad_messages = 0
+        self._last_id = 0
 
     # What the pump calls.
 
@@ -128,6 +133,16 @@ class SessionMachine:
     def _in_order(self, message: Message, now: float) -> SessionEvent | None:
         if not self._greeted:
             return self._greet(message, now)
+        if not isinstance(message, self.peer_may_send):
+            kind = type(message).__struct_config__.tag
+            self._misplaced(message, "out-of-order", f"{kind} is not expected here", now)
+            return None
+        message_id = getattr(message, "id", None)
+        if message_id is not None:
+            if message_id <= self._last_id:
+                self._misplaced(message, "duplicate-id", f"id {message_id} comes after id {self._last_id}", now)
+                return None
+            self._last_id = message_id
         self._bad_messages = 0
         return Received(message)
 
@@ -138,9 +153,9 @@ class SessionMachine:
             self._object(Error(code=error.code, message=error.reason[:2000], re=error.re), now)
             return None
 
-    def _misplaced(self, message: Message, what: str, now: float) -> None:
+    def _misplaced(self, message: Message, code: str, what: str, now: float) -> None:
         """Answer a message that may not come now."""
-        self._object(Error(code="out-of-order", message=what, re=getattr(message, "id", None)), now)
+        self._object(Error(code=code, message=what, re=getattr(message, "id", None)), now)
 
     def _object(self, error: Error, now: float) -> None:
         """Answer a bad message; the one too many closes the session."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from umslab_protocol.machines.session import Received, SessionEvent, SessionMachine
 from umslab_protocol.machines.websocket import KeepAlive, Role
 from umslab_protocol.wire.close_codes import CloseCode
-from umslab_protocol.wire.messages import MAX_MESSAGE_BYTES, VERSIONS, Hello, Message, UpdateDeviceInfo, Welcome
+from umslab_protocol.wire.messages import FROM_SERVER, MAX_MESSAGE_BYTES, VERSIONS, Hello, Message, Welcome
 
 if TYPE_CHECKING:
     from umslab_protocol.wire.codec import SessionCodec
@@ -27,7 +27,9 @@ class DeviceSession(SessionMachine):
 
     __slots__ = ("_silence_limit",)
 
-    def __init__(self, *, codec: SessionCodec, unit_id: str, firmware: str, now: float) -> None:
+    peer_may_send = FROM_SERVER
+
+    def __init__(self, *, codec: SessionCodec, hello: Hello, now: float) -> None:
         super().__init__(
             Role.CLIENT,
             codec=codec,
@@ -37,7 +39,7 @@ class DeviceSession(SessionMachine):
             now=now,
         )
         self._silence_limit: float | None = None
-        self.send(Hello(versions=list(VERSIONS), unitID=unit_id, firmwareVersion=firmware))
+        self.send(hello)
 
     def deadline(self) -> float | None:
         """When to call `on_deadline`; None for never."""
@@ -61,10 +63,3 @@ class DeviceSession(SessionMachine):
         if message.pingSeconds > 0:
             self._silence_limit = max(1.0, PATIENCE * message.pingSeconds)
         return Received(message)
-
-    def _in_order(self, message: Message, now: float) -> SessionEvent | None:
-        if self._greeted and isinstance(message, Hello | Welcome | UpdateDeviceInfo):
-            kind = type(message).__struct_config__.tag
-            self._misplaced(message, f"{kind} is not expected here", now)
-            return None
-        return super()._in_order(message, now)

@@ -14,9 +14,10 @@ from umslab_protocol.machines.websocket import KeepAlive, Role
 from umslab_protocol.wire.close_codes import CloseCode
 from umslab_protocol.wire.messages import (
     DEFAULT_PING_SECONDS,
+    FROM_DEVICE,
     MAX_MESSAGE_BYTES,
     VERSIONS,
-    Deregister,
+    Heartbeat,
     Hello,
     Message,
     Welcome,
@@ -34,12 +35,15 @@ class SessionRules:
     ping_after: float = DEFAULT_PING_SECONDS
     pong_within: float = 30.0
     max_message_bytes: int = MAX_MESSAGE_BYTES
+    heartbeat: Heartbeat | None = None
 
 
 class ServerSession(SessionMachine):
     """One device's session as the server sees it."""
 
     __slots__ = ("_rules", "_server_name", "_session_id")
+
+    peer_may_send = FROM_DEVICE
 
     def __init__(
         self, *, codec: SessionCodec, rules: SessionRules, server_name: str, session_id: str, now: float
@@ -58,7 +62,7 @@ class ServerSession(SessionMachine):
 
     def _greet(self, message: Message, now: float) -> SessionEvent | None:
         if not isinstance(message, Hello):
-            self._misplaced(message, "a session begins with hello", now)
+            self._misplaced(message, "out-of-order", "a session begins with hello", now)
             self.close(CloseCode.PROTOCOL_ERROR, "a session begins with hello", now)
             return None
         common = [version for version in VERSIONS if version in message.versions]
@@ -74,13 +78,7 @@ class ServerSession(SessionMachine):
                 session=self._session_id,
                 pingSeconds=self._rules.ping_after,
                 maxMessageBytes=self._rules.max_message_bytes,
+                heartbeat=self._rules.heartbeat,
             )
         )
         return Received(message)
-
-    def _in_order(self, message: Message, now: float) -> SessionEvent | None:
-        if self._greeted and isinstance(message, Hello | Welcome | Deregister):
-            kind = type(message).__struct_config__.tag
-            self._misplaced(message, f"{kind} is not expected here", now)
-            return None
-        return super()._in_order(message, now)

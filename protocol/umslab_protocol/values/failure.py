@@ -74,6 +74,8 @@ class Reason(StrEnum):
     PIN_MISMATCH = "pin-mismatch"
     KEY_REFUSED = "key-refused"
     RATE_LIMITED = "rate-limited"
+    AWAITING_APPROVAL = "awaiting-approval"
+    """The server answered 202: it takes its time, and wants to be asked again (RFC 7030 section 4.2.3)."""
     ENROL_REFUSED = "enrol-refused"
     BAD_ANSWER = "bad-answer"
     NOT_SAVED = "not-saved"

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The messages on the management WebSocket, version 1.
 
-Provenance: SIMULATED. IGEL does not publish what travels on `ws-connect` (NP6, NP7, NP18-NP22); every name and byte
-here is ours, except that attributes of a device carry the names of the vendor's REST interface (section 15.4; only
-`firmwareVersion` is ours, because that interface has a database number there) and that message names follow published
-command names where there are any (section 5.3). `docs/protocol.md` describes the format; this file is its source.
+Provenance: SIMULATED. IGEL does not publish what travels on `ws-connect` (NP6-NP8, NP18-NP22); every byte here is ours.
+Messages carry the published name of the operation where there is one (section 5.3: `pushsysinfo`, `pushappstatus`,
+`pullsettings` ...). `docs/protocol.md` describes the format; this file, inventory.py and orders.py are its source.
 
-Each message is one WebSocket text message holding one JSON object with a `type`; a binary message is read alike. After
-the greeting, a message that wants an answer carries an `id` that its sender has not used in this session; the answer
+Each message is one WebSocket text message holding one JSON object with a `type`; a binary message is read alike. A
+message that wants an answer carries an `id`, greater than every one its sender has used in this session; the answer
 names it in `re`. Unknown members are ignored, so that a newer minor format can be spoken to an older peer; an unknown
-`type` is answered with an `error`.
+`type`, an `id` that is not greater, and a message that may not come now are answered with an `error`.
 """
 
 from __future__ import annotations
@@ -20,51 +19,60 @@ import msgspec
 from msgspec import Meta, Struct
 
 from umslab_protocol.errors import RemoteProtocolError
+from umslab_protocol.wire.inventory import (
+    AppState,
+    AssetEvent,
+    DeviceAttribute,
+    DeviceInfo,
+    FileState,
+    Licence,
+    LogonEvent,
+    LongText,
+    Runtime,
+    Text,
+)
+from umslab_protocol.wire.orders import (
+    AppOrder,
+    CommandName,
+    Connector,
+    FileOrder,
+    Parameters,
+    ResultState,
+)
+from umslab_protocol.wire.orders import Settings as SettingsMap
 
 SUBPROTOCOL = "umslab.session.v1"
 VERSIONS = (1,)
 MAX_MESSAGE_BYTES = 256 * 1024
 DEFAULT_PING_SECONDS = 120.0  # like OS 11 and ICG (I7); OS 12's own value is unknown (NP7)
 
-Text = Annotated[str, Meta(max_length=255)]
-LongText = Annotated[str, Meta(max_length=2000)]
 MessageId = Annotated[int, Meta(ge=1, le=2**53)]
+Version = Annotated[int, Meta(ge=0, le=2**53)]
 
 
-class DeviceInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a device says about itself; names as in section 15.4 of the facts, all optional but the first four."""
-
-    unitID: Text  # noqa: N815 - the published name
-    mac: Text
-    firmwareVersion: Text  # noqa: N815 - ours
-    productId: Text  # noqa: N815
-    networkName: Text = ""  # noqa: N815
-    serialNumber: Text = ""  # noqa: N815
-    umsStructuralTag: Text = ""  # noqa: N815
-    deviceType: Text = ""  # noqa: N815
-    deviceSerialNumber: Text = ""  # noqa: N815
-    osType: Text = ""  # noqa: N815
-    cpuType: Text = ""  # noqa: N815
-    cpuSpeed: int = 0  # noqa: N815
-    memorySize: int = 0  # noqa: N815
-    flashSize: int = 0  # noqa: N815
-    biosVendor: Text = ""  # noqa: N815
-    biosVersion: Text = ""  # noqa: N815
-    biosDate: Text = ""  # noqa: N815
-    batteryLevel: int = -1  # noqa: N815
-    lastBoottime: Text = ""  # noqa: N815
-    totalUptime: Text = ""  # noqa: N815
-
-
-class Hello(Struct, frozen=True, kw_only=True, tag="hello", tag_field="type"):
-    """Device to server, first: who speaks, and which versions of this format."""
+class Hello(Struct, frozen=True, kw_only=True, tag="hello", tag_field="type", omit_defaults=True):
+    """Device to server, first: who speaks, which versions of this format, which boot this is, what it has."""
 
     versions: Annotated[list[int], Meta(min_length=1, max_length=16)]
     unitID: Text  # noqa: N815
     firmwareVersion: Text  # noqa: N815
+    boot: Text = ""
+    """Differs after every boot and stays over reconnects."""
+    connectors: Text = ""
+    """Digest of the connector list it holds, as the server named it; empty for none."""
+    roots: Text = ""
+    """Digest of the announced roots it holds, as the server named it; empty for none."""
 
 
-class Welcome(Struct, frozen=True, kw_only=True, tag="welcome", tag_field="type"):
+class Heartbeat(Struct, frozen=True, kw_only=True):
+    """How often a device gives a sign of life (section 9 of the facts)."""
+
+    intervalSeconds: Annotated[float, Meta(gt=0)]  # noqa: N815
+    offsetSeconds: Annotated[float, Meta(ge=0)]  # noqa: N815
+    """Each sign comes this much later at most, by chance."""
+
+
+class Welcome(Struct, frozen=True, kw_only=True, tag="welcome", tag_field="type", omit_defaults=True):
     """Server to device, answer to hello: the chosen version and the rules of this session."""
 
     version: int
@@ -72,13 +80,127 @@ class Welcome(Struct, frozen=True, kw_only=True, tag="welcome", tag_field="type"
     session: Text
     pingSeconds: float  # noqa: N815
     maxMessageBytes: int  # noqa: N815
+    heartbeat: Heartbeat | None = None
 
 
-class UpdateDeviceInfo(Struct, frozen=True, kw_only=True, tag="updateDeviceInfo", tag_field="type"):
+# Device to server.
+
+
+class PushSysinfo(Struct, frozen=True, kw_only=True, tag="pushsysinfo", tag_field="type"):
     """Device to server: what the device is (L1); acknowledged when it is stored."""
 
     id: MessageId
     info: DeviceInfo
+
+
+class PushRuntime(Struct, frozen=True, kw_only=True, tag="pushruntime", tag_field="type"):
+    """Device to server: the heartbeat, with what changes all the time (NP19)."""
+
+    id: MessageId
+    runtime: Runtime
+
+
+class PushAppStatus(Struct, frozen=True, kw_only=True, tag="pushappstatus", tag_field="type"):
+    """Device to server: all apps with their states."""
+
+    id: MessageId
+    apps: Annotated[list[AppState], Meta(max_length=200)]
+
+
+class PushFileStatus(Struct, frozen=True, kw_only=True, tag="pushfilestatus", tag_field="type"):
+    """Device to server: all ordered files with their states."""
+
+    id: MessageId
+    files: Annotated[list[FileState], Meta(max_length=200)]
+
+
+class PushLicenseInfo(Struct, frozen=True, kw_only=True, tag="pushlicenseinfo", tag_field="type"):
+    """Device to server: all licences with their states."""
+
+    id: MessageId
+    licences: Annotated[list[Licence], Meta(max_length=200)]
+
+
+class PushDeviceAttributes(Struct, frozen=True, kw_only=True, tag="pushdeviceattributes", tag_field="type"):
+    """Device to server: attributes that the device writes (11.2)."""
+
+    id: MessageId
+    attributes: Annotated[list[DeviceAttribute], Meta(max_length=200)]
+
+
+class PushLogonEvents(Struct, frozen=True, kw_only=True, tag="pushlogonevents", tag_field="type"):
+    """Device to server: users that logged on or off since the last time (section 5.3)."""
+
+    id: MessageId
+    events: Annotated[list[LogonEvent], Meta(max_length=200)]
+
+
+class PushAssetEvents(Struct, frozen=True, kw_only=True, tag="pushassetevents", tag_field="type"):
+    """Device to server: assets that came or went since the last time (11.4)."""
+
+    id: MessageId
+    events: Annotated[list[AssetEvent], Meta(max_length=200)]
+
+
+class PushSettings(Struct, frozen=True, kw_only=True, tag="pushsettings", tag_field="type"):
+    """Device to server: the settings made on the device itself."""
+
+    id: MessageId
+    settings: SettingsMap
+
+
+class PullSettings(Struct, frozen=True, kw_only=True, tag="pullsettings", tag_field="type"):
+    """Device to server: what am I to have? Answered by `settings`, or by `ack` when there is nothing new for it now."""
+
+    id: MessageId
+    version: Version = 0
+    """The version it has; 0 for none."""
+    digest: Text = ""
+    """The digest that came with it."""
+
+
+# Server to device.
+
+
+class SettingsMessage(Struct, frozen=True, kw_only=True, tag="settings", tag_field="type", omit_defaults=True):
+    """Server to device: everything it is to have, whole; what is not in it is not to be there any more (NP21).
+
+    Acknowledged when it is durable on the device; a parameter that is not in it has its default.
+    """
+
+    id: MessageId
+    re: MessageId | None = None
+    """The `pullsettings` it answers."""
+    version: Version
+    digest: Text
+    settings: SettingsMap = {}
+    apps: Annotated[list[AppOrder], Meta(max_length=200)] = []
+    files: Annotated[list[FileOrder], Meta(max_length=200)] = []
+
+
+class Command(Struct, frozen=True, kw_only=True, tag="command", tag_field="type", omit_defaults=True):
+    """Server to device: do this; answered by `result`. The same `execID` again is answered again, not done again."""
+
+    id: MessageId
+    execID: Text  # noqa: N815
+    command: CommandName
+    parameters: Parameters = {}
+
+
+class Connectors(Struct, frozen=True, kw_only=True, tag="connectors", tag_field="type"):
+    """Server to device: the addresses to connect to, in place of all earlier ones (W5); acknowledged when durable."""
+
+    id: MessageId
+    digest: Text
+    connectors: Annotated[list[Connector], Meta(max_length=64)]
+
+
+class Roots(Struct, frozen=True, kw_only=True, tag="roots", tag_field="type"):
+    """Server to device: the roots to trust, in place of all earlier ones (C36, V2); acknowledged when durable."""
+
+    id: MessageId
+    digest: Text
+    pem: Annotated[str, Meta(max_length=128 * 1024)]
 
 
 class Deregister(Struct, frozen=True, kw_only=True, tag="deregister", tag_field="type"):
@@ -88,10 +210,22 @@ class Deregister(Struct, frozen=True, kw_only=True, tag="deregister", tag_field=
     reason: LongText = ""
 
 
+# Either way.
+
+
 class Ack(Struct, frozen=True, kw_only=True, tag="ack", tag_field="type"):
     """Either way: the message with this id is done, and durable where that matters."""
 
     re: MessageId
+
+
+class Result(Struct, frozen=True, kw_only=True, tag="result", tag_field="type", omit_defaults=True):
+    """Device to server: how the command with this id ended; members as in CommandExec (section 15.4)."""
+
+    re: MessageId
+    execID: Text  # noqa: N815
+    state: ResultState
+    message: LongText = ""
 
 
 class Error(Struct, frozen=True, kw_only=True, tag="error", tag_field="type"):
@@ -102,8 +236,36 @@ class Error(Struct, frozen=True, kw_only=True, tag="error", tag_field="type"):
     re: MessageId | None = None
 
 
-Message = Hello | Welcome | UpdateDeviceInfo | Deregister | Ack | Error
-MESSAGE_TYPES: tuple[type[Struct], ...] = (Hello, Welcome, UpdateDeviceInfo, Deregister, Ack, Error)
+Message = (
+    Hello
+    | Welcome
+    | PushSysinfo
+    | PushRuntime
+    | PushAppStatus
+    | PushFileStatus
+    | PushLicenseInfo
+    | PushDeviceAttributes
+    | PushLogonEvents
+    | PushAssetEvents
+    | PushSettings
+    | PullSettings
+    | SettingsMessage
+    | Command
+    | Connectors
+    | Roots
+    | Deregister
+    | Ack
+    | Result
+    | Error
+)
+FROM_DEVICE: tuple[type[Struct], ...] = (
+    PushSysinfo, PushRuntime, PushAppStatus, PushFileStatus, PushLicenseInfo, PushDeviceAttributes, PushLogonEvents,
+    PushAssetEvents, PushSettings, PullSettings, Result, Ack, Error,
+)  # fmt: skip
+"""What a device may say after hello."""
+FROM_SERVER: tuple[type[Struct], ...] = (SettingsMessage, Command, Connectors, Roots, Deregister, Ack, Error)
+"""What a server may say after welcome."""
+MESSAGE_TYPES: tuple[type[Struct], ...] = tuple(dict.fromkeys((Hello, Welcome, *FROM_DEVICE, *FROM_SERVER)))
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)

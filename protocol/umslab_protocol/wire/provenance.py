@@ -40,4 +40,7 @@ FORMATS: tuple[FormatSource, ...] = (
     FormatSource("refusals of ws-connect", Provenance.SIMULATED, "L7, NP18"),
     FormatSource("/ums/check-status", Provenance.DOCUMENTED, "E10, ST1, ST2"),
     FormatSource("/info", Provenance.DOCUMENTED, "E11 (product name text)"),
+    FormatSource("DHCP messages and options", Provenance.STANDARD, "RFC 2131, 2132, 3396"),
+    FormatSource("DHCP options 224, 226 and 43 of the class igel-dhcp-1", Provenance.DOCUMENTED, "D2-D7"),
+    FormatSource("DHCP options for port, key and CA hash", Provenance.SIMULATED, "D11, NP15"),
 )

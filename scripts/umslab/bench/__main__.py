@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from umslab.bench import connections as connections_bench
+from umslab.bench import messages as messages_bench
 from umslab.bench.report import report
 
 app = typer.Typer(
@@ -31,6 +32,18 @@ def connections(
     """Memory, connects and messages of a connection, against a bare loop and `websockets` on asyncio."""
     measures = connections_bench.run(count=count, rounds=rounds, progress=_progress)
     raise SystemExit(report("connections", measures, as_json=as_json))
+
+
+@app.command()
+def messages(
+    count: Annotated[int, typer.Option("--devices", min=100, max=9000, help="Connected devices.")] = 5000,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="Pushes of each contender.")] = 5,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """A settings push to all connected devices, and commands, against a bare send loop."""
+    measures = messages_bench.run(count=count, rounds=rounds, progress=_progress)
+    raise SystemExit(report("messages", measures, as_json=as_json))
 
 
 def _progress(line: str) -> None:

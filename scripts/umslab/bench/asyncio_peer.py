@@ -17,7 +17,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as ws_serve
 from websockets.exceptions import ConnectionClosed
 
-from umslab.bench.bare import _device_context, _server_context
+from umslab.bench.bare import make_device_context, make_server_context
 from umslab.bench.worker import resident_bytes, say
 from umslab_protocol.wire.paths import WS_CONNECT
 
@@ -39,7 +39,7 @@ def serve(folder: Path) -> None:
 
     async def main() -> None:
         async with ws_serve(
-            echo, "127.0.0.1", 0, ssl=_server_context(folder), compression=None, ping_interval=None, backlog=4096
+            echo, "127.0.0.1", 0, ssl=make_server_context(folder), compression=None, ping_interval=None, backlog=4096
         ) as server:
             say(port=server.sockets[0].getsockname()[1])
             while line := await _read_line():
@@ -53,7 +53,7 @@ def connect(folder: Path) -> None:
     """Be the devices until standard input ends."""
 
     async def main() -> None:
-        context = _device_context(folder)
+        context = make_device_context(folder)
         devices: list[ClientConnection] = []
         while line := await _read_line():
             order = json.loads(line)

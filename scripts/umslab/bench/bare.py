@@ -12,7 +12,7 @@ import socket
 import ssl
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 import wsproto
@@ -22,12 +22,14 @@ from umslab.bench.worker import resident_bytes, say
 from umslab_protocol.wire.paths import WS_CONNECT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _HANDSHAKES = 8
 
 
-async def _retry(sock: ssl.SSLSocket, call, *args):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202
+async def retry(sock: ssl.SSLSocket, call: Callable[..., Any], *args: Any) -> Any:
+    """Repeat a call on a non-blocking socket until it is done."""
     while True:
         try:
             return call(*args)
@@ -38,7 +40,8 @@ async def _retry(sock: ssl.SSLSocket, call, *args):  # type: ignore[no-untyped-d
         await wait(sock)
 
 
-def _server_context(folder: Path) -> ssl.SSLContext:
+def make_server_context(folder: Path) -> ssl.SSLContext:
+    """TLS 1.3, optional client certificates, no tickets."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0
@@ -48,7 +51,8 @@ def _server_context(folder: Path) -> ssl.SSLContext:
     return context
 
 
-def _device_context(folder: Path) -> ssl.SSLContext:
+def make_device_context(folder: Path) -> ssl.SSLContext:
+    """TLS 1.3, pinned; a certificate is loaded for each connection."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_verify_locations(folder / "root.pem")
@@ -60,16 +64,16 @@ async def _serve_connection(raw: socket.socket, context: ssl.SSLContext, gate: t
     raw.setblocking(False)
     sock = context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False)
     async with gate:
-        await _retry(sock, sock.do_handshake)
+        await retry(sock, sock.do_handshake)
     ws = wsproto.WSConnection(wsproto.ConnectionType.SERVER)
     try:
         while True:
-            ws.receive_data(await _retry(sock, sock.recv, 16384) or None)
+            ws.receive_data(await retry(sock, sock.recv, 16384) or None)
             for event in ws.events():
                 if isinstance(event, Request):
-                    await _retry(sock, sock.send, ws.send(AcceptConnection()))
+                    await retry(sock, sock.send, ws.send(AcceptConnection()))
                 elif isinstance(event, Message):
-                    await _retry(sock, sock.send, ws.send(TextMessage(data=event.data)))
+                    await retry(sock, sock.send, ws.send(TextMessage(data=event.data)))
     except (OSError, wsproto.utilities.RemoteProtocolError):
         sock.close()
 
@@ -78,7 +82,7 @@ def serve(folder: Path) -> None:
     """Be the server until standard input ends."""
 
     async def main() -> None:
-        context = _server_context(folder)
+        context = make_server_context(folder)
         gate = trio.CapacityLimiter(_HANDSHAKES)
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
@@ -111,14 +115,14 @@ class _Device:
         self.ws = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
 
     async def open(self, host: str) -> None:
-        await _retry(self.sock, self.sock.send, self.ws.send(Request(host=host, target=WS_CONNECT)))
+        await retry(self.sock, self.sock.send, self.ws.send(Request(host=host, target=WS_CONNECT)))
         await self.next_event()
 
     async def next_event(self) -> object:
         while True:
             for event in self.ws.events():
                 return event
-            self.ws.receive_data(await _retry(self.sock, self.sock.recv, 16384) or None)
+            self.ws.receive_data(await retry(self.sock, self.sock.recv, 16384) or None)
 
     async def live(self, go: list[trio.Event], rounds: list[int], payload: str) -> None:
         """Echo when told, idle in between: parked on the socket, as a device is."""
@@ -126,7 +130,7 @@ class _Device:
             await self.next_event()
             if rounds[0] > 0:
                 rounds[0] -= 1
-                await _retry(self.sock, self.sock.send, self.ws.send(TextMessage(data=payload)))
+                await retry(self.sock, self.sock.send, self.ws.send(TextMessage(data=payload)))
             else:
                 go[0].set()
 
@@ -135,7 +139,7 @@ def connect(folder: Path) -> None:
     """Be the devices until standard input ends."""
 
     async def main() -> None:
-        context = _device_context(folder)
+        context = make_device_context(folder)
         devices: list[_Device] = []
         async with trio.open_nursery() as nursery:
             while line := await trio.to_thread.run_sync(sys.stdin.readline):
@@ -169,7 +173,7 @@ async def _connect_all(
                 sock = context.wrap_socket(
                     raw, server_hostname="localhost", do_handshake_on_connect=False, suppress_ragged_eofs=False
                 )
-                await _retry(sock, sock.do_handshake)
+                await retry(sock, sock.do_handshake)
                 device = _Device(sock)
                 await device.open("localhost")
                 devices.append(device)
@@ -199,7 +203,7 @@ async def _echo(order: dict[str, int], devices: list[_Device]) -> float:
         done, rounds = _HOOKS[device]
         done[0], rounds[0] = trio.Event(), order["rounds"] - 1
         waiting.append(done)
-        await _retry(device.sock, device.sock.send, device.ws.send(TextMessage(data="x" * 300)))
+        await retry(device.sock, device.sock.send, device.ws.send(TextMessage(data="x" * 300)))
     for done in waiting:
         await done[0].wait()
     return time.perf_counter() - began

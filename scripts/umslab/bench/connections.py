@@ -8,22 +8,20 @@ within a round, so that a machine that slows down slows down everybody.
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from umslab.bench.pki import make_identities
+from umslab.bench.processes import Worker
 from umslab.bench.report import Measure, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CONTENDERS = ("product", "bare", "asyncio")
+CONTENDERS = ("product", "bare", "asyncio_peer")
 _WARM_UP = 100
 _PARALLEL = 32
 _KIB = 1024
@@ -39,38 +37,9 @@ class Run:
     messages: float
 
 
-class _Worker:
-    """A worker process that is told what to do in JSON lines."""
-
-    def __init__(self, role: str, folder: Path) -> None:
-        command = [sys.executable, "-m", "umslab.bench.worker", role, str(folder)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
-
-    def answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError("a benchmark worker ended early; its error is above")
-        return dict(json.loads(line))
-
-    def do(self, what: str, **details: Any) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        print(json.dumps({"do": what, **details}), file=self._process.stdin, flush=True)
-        return self.answer()
-
-    def stop(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-
 def _measure(contender: str, folder: Path, count: int) -> Run:
-    server = _Worker(f"{contender}-server", folder)
-    devices = _Worker(f"{contender}-devices", folder)
+    server = Worker(f"{contender}-server", folder)
+    devices = Worker(f"{contender}-devices", folder)
     try:
         port = server.answer()["port"]
         devices.do("connect", port=port, first=0, count=_WARM_UP, parallel=_PARALLEL)
@@ -127,8 +96,8 @@ def _measures(runs: dict[str, list[Run]]) -> list[Measure]:
                 unit,
                 product,
                 "websockets on asyncio",
-                median("asyncio", field),
-                ratio(field, "asyncio"),
+                median("asyncio_peer", field),
+                ratio(field, "asyncio_peer"),
                 peer_target,
             )
         )

@@ -20,7 +20,7 @@ from umslab_protocol.machines.session_server import SessionRules
 from umslab_protocol.values.host_port import HostPort
 from umslab_protocol.values.unit_id import UnitId
 from umslab_protocol.wire.codec import JsonCodec
-from umslab_protocol.wire.messages import Error, Hello, Message, Welcome
+from umslab_protocol.wire.messages import VERSIONS, Error, Hello, Message, Welcome
 from umslab_runtime.clock import SystemClock
 from umslab_runtime.connections import ConnectionServer
 from umslab_runtime.limits import Limits
@@ -150,8 +150,7 @@ async def _connect_all(
                 network,
                 target,
                 TlsIdentity(context, lambda: use_identity(context, folder / f"device-{index}.pem")),
-                unit_id=UnitId(f"02{index:010X}"),
-                firmware="12.8.4",
+                hello=Hello(versions=list(VERSIONS), unitID=f"02{index:010X}", firmwareVersion="12.8.4"),
                 key=os.urandom(16),
                 codec=codec,
                 host=host,

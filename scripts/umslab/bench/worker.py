@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A benchmark's worker process: does what its parent says, one JSON line at a time.
 
-The parent starts `python -m umslab.bench.worker ROLE`, sends `{"do": ...}` lines and reads one answer line for each.
+The parent starts `python -m umslab.bench.worker ROLE`, sends JSON lines and reads one answer line for each.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ import gc
 import json
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from umslab_runtime.tuning import GC_THRESHOLDS
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -29,19 +32,14 @@ def say(**answer: Any) -> None:
 
 def tune_gc() -> None:
     """Set what the product sets too (house.md section 9), so that all contenders have it."""
-    gc.set_threshold(50_000, 50, 100)
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def main() -> None:
     """Run the role named on the command line."""
     role, side = sys.argv[1].split("-")
     tune_gc()
-    if role == "bare":
-        from umslab.bench import bare as module  # noqa: PLC0415 - a worker loads its contender only
-    elif role == "product":
-        from umslab.bench import product as module  # type: ignore[no-redef]  # noqa: PLC0415
-    else:
-        from umslab.bench import asyncio_peer as module  # type: ignore[no-redef]  # noqa: PLC0415
+    module = import_module(f"umslab.bench.{role}")  # a worker loads its contender only
     (module.serve if side == "server" else module.connect)(Path(sys.argv[2]))
 
 

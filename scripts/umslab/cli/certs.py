@@ -20,15 +20,17 @@ from typing import Annotated
 
 import typer
 
-from umslab.cli.ctl import print_certificates, server_folder
+from umslab.cli.ctl.asking import server_folder
+from umslab.cli.ctl.certs import print_certificates
 from umslab.cli.output import SETTINGS, JsonOption, StateOption, UserError, help_text
+from umslab_certs.client_authority import ClientAuthority
 from umslab_certs.errors import CertificateError
 from umslab_certs.files import read_limited, write_private
 from umslab_certs.keys import KeyType
-from umslab_certs.store import ClientAuthority, WebCertificates
-from umslab_server.app import certificate_names
+from umslab_certs.store import WebCertificates
 from umslab_server.certificates import describe, open_or_create
 from umslab_server.config import CertificatesConfig, ServerConfig
+from umslab_server.services import certificate_names
 from umslab_server.state_folder import StateFolder, StateFolderError
 
 app = typer.Typer(no_args_is_help=True, help=help_text(__doc__), **SETTINGS)

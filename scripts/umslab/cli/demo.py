@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Show umslab at work: a server, 25 devices, a restart under them, and three refusals with their reasons.
+"""Show umslab at work: a server, 25 devices, their settings, a reboot wave, a new root, and refusals with reasons.
 
-Everything runs on loopback, takes less than a minute and leaves nothing behind.
+Everything runs on loopback, takes less than two minutes and leaves nothing behind.
 """
 
 from __future__ import annotations

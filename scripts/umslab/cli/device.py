@@ -2,12 +2,14 @@
 """Run one simulated IGEL OS 12 device against a UMS.
 
 It fetches the CA certificates, checks them with the communication token, enrols with the first-authentication key and
-holds its management session until Ctrl-C. A second start on the same state folder reconnects without enrolling.
+holds its management session until Ctrl-C, doing what the UMS tells it: settings, apps, files, commands. A second start
+on the same state folder reconnects without enrolling. --behaviour says how long things take and what happens by itself.
 
 Examples:
     umslab device localhost --auth-key KEY --token TOKEN
     umslab device localhost:8443 --auth-key-file - --token TOKEN --structure-tag HQ < key.txt
     umslab device localhost --once --json
+    umslab device localhost --behaviour laptop.toml
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from typing import Annotated, Any
 import trio
 import typer
 
-from umslab import exit_codes, logs
+from umslab import exit_codes, logs, settings
 from umslab.cli.output import (
     DEFAULT_STATE,
     SETTINGS,
@@ -37,8 +39,11 @@ from umslab.cli.output import (
 from umslab.one_device import DeviceOptions, load_persona, make_device, open_world
 from umslab.printable import printable
 from umslab.protocol_dump import ProtocolDump
+from umslab_agent.behaviour import DeviceBehaviour
 from umslab_agent.device import Change, Device
-from umslab_agent.folder import DeviceFolder, DeviceFolderError
+from umslab_agent.errors import DeviceFolderError
+from umslab_agent.folder import DeviceFolder
+from umslab_agent.happenings import Happening, Kind
 from umslab_agent.onboarding import World
 from umslab_agent.trust import TrustMode
 from umslab_certs.chain import load_pem_certificates
@@ -47,7 +52,7 @@ from umslab_certs.files import read_limited
 from umslab_certs.keys import KeyType
 from umslab_protocol.machines.device_life import RetryPolicy, State
 from umslab_protocol.values.auth_key import parse_auth_key
-from umslab_protocol.values.failure import Failure
+from umslab_protocol.values.failure import Failure, Reason
 from umslab_protocol.values.fingerprint import CommunicationToken, Fingerprint
 from umslab_protocol.values.firmware import DEFAULT_FIRMWARE, FirmwareVersion
 from umslab_protocol.values.host_port import HostPort, parse_host_port
@@ -55,6 +60,8 @@ from umslab_protocol.values.structure_tag import parse_structure_tag
 from umslab_protocol.values.unit_id import parse_unit_id
 
 _MAX_KEY_FILE_BYTES = 4096
+GOOD_ENDS = {None, State.OFF, State.FACTORY}
+"""Stopped by the user, or by a command of the UMS: shut down, reset to factory defaults."""
 
 
 app = typer.Typer(**SETTINGS)
@@ -86,8 +93,12 @@ def device(
     unit_id: Annotated[str, typer.Option(metavar="ID", help="Unit ID; default: a locally administered one.")] = "",
     key_type: Annotated[KeyType, typer.Option(help="Device key; real devices use rsa-4096.")] = KeyType.P256,
     state: StateOption = None,
+    behaviour: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="How the device behaves, as TOML (docs/device.md).")
+    ] = None,
     once: Annotated[
-        bool, typer.Option("--once", help="Stop when the device is managed, or at the first failure.")
+        bool,
+        typer.Option("--once", help="Stop when the device is managed, or at the first failure (202 is none)."),
     ] = False,
     retry: Annotated[
         bool, typer.Option("--retry", help="Before enrolment too, try again when the reason may pass by itself.")
@@ -115,6 +126,7 @@ def device(
             structure_tag=parse_structure_tag(structure_tag),
             key_type=key_type,
             policy=RetryPolicy(onboarding=retry, connection=not once),
+            behaviour=settings.load(DeviceBehaviour, file=behaviour, environment={}, flags=[]),
         )
         with folder.locked(), ExitStack() as stack:
             tap = stack.enter_context(ProtocolDump(protocol_dump)) if protocol_dump else None
@@ -127,11 +139,11 @@ def device(
             )
     except (DeviceFolderError, CertificateError) as error:
         raise UserError(str(error)) from None
-    except ValueError as error:
+    except (ValueError, settings.SettingsError) as error:
         raise UserError(str(error), exit_codes.USAGE) from None
     except OSError as error:
         raise UserError(f"{error.filename or folder.path}: {error.strerror or error}") from None
-    raise SystemExit(exit_codes.OK if ended is None else exit_codes.FAILED)
+    raise SystemExit(exit_codes.OK if ended in GOOD_ENDS else exit_codes.FAILED)
 
 
 async def _run(
@@ -142,7 +154,7 @@ async def _run(
     async with surroundings() as world, trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, watcher, nursery.cancel_scope)
         watcher.stop = nursery.cancel_scope.cancel
-        ended = await make(world, on_change=watcher.changed).run()
+        ended = await make(world, on_change=watcher.changed, on_happening=watcher.happened).run()
         nursery.cancel_scope.cancel()
     return ended
 
@@ -173,10 +185,21 @@ class Watcher:
                 print_json_line(self._as_object(change))
             else:
                 self.say(self._sentence(change))
-                if change.failure is not None and change.state in {State.WAITING, State.FAILED, State.RELEASED}:
+                failed = change.state in {State.WAITING, State.FAILED, State.RELEASED}
+                if change.failure is not None and failed and not _is_asked_to_wait(change):
                     print(explain_failure(change.failure), file=sys.stderr, flush=True)
         if self._once and change.managed:
             self.stop()
+
+    def happened(self, happening: Happening) -> None:
+        """Tell what happened on the device; with `--once`, nothing after it was managed."""
+        if self._once and self._last is not None and self._last.managed:
+            return
+        if self._as_json:
+            about = {"version": 1, "unit_id": self._unit_id, "event": str(happening.kind), "text": happening.text}
+            print_json_line({**about, "data": happening.data})
+        elif happening.kind is not Kind.BOOTED:
+            self.say(printable(happening.text))
 
     def say(self, text: str) -> None:
         """Print one line for people."""
@@ -196,7 +219,13 @@ class Watcher:
             case State.ONLINE:
                 return "managed" if change.managed else "online"
             case State.WAITING:
-                return f"trying again in {change.wait or 0:.1f} s"
+                wait = f"in {change.wait or 0:.1f} s"
+                return f"not approved yet; asking again {wait}" if _is_asked_to_wait(change) else f"trying again {wait}"
+            case State.REBOOTING:
+                return f"rebooting; back in {change.wait or 0:.0f} s"
+            case State.SUSPENDED | State.OFF | State.FACTORY:
+                after = "" if change.wait is None else f"; back in {change.wait:.0f} s"
+                return f"{_AWAY[change.state]}{after}"
             case _:
                 return str(change.state)
 
@@ -210,6 +239,15 @@ class Watcher:
             "wait": change.wait,
             "failure": describe_failure(change.failure) if failed and change.failure else None,
         }
+
+
+def _is_asked_to_wait(change: Change) -> bool:
+    """Whether the UMS has not said yes or no to the enrolment: no failure."""
+    reason = None if change.failure is None else change.failure.reason
+    return change.state is State.WAITING and reason is Reason.AWAITING_APPROVAL
+
+
+_AWAY = {State.SUSPENDED: "suspended", State.OFF: "shut down", State.FACTORY: "reset to factory defaults"}
 
 
 def describe_failure(failure: Failure) -> dict[str, Any]:

@@ -25,6 +25,8 @@ VERBS = {
     "device": "Run one simulated IGEL OS 12 device.",
     "ctl": "Manage a running server.",
     "certs": "Make, show, import and renew the certificates of a stopped server.",
+    "dhcp": "Write what DHCP tells IGEL OS, or read what a device got.",
+    "explain": "Explain ports, error codes and fact numbers.",
     "demo": "Show all of it at work, in less than a minute.",
 }
 

@@ -13,7 +13,6 @@ Examples:
 
 from __future__ import annotations
 
-import gc
 import ipaddress
 import signal
 import sys
@@ -34,6 +33,7 @@ from umslab_runtime.connections import raise_descriptor_limit
 from umslab_runtime.executor import ThreadExecutor
 from umslab_runtime.net_trio import TrioNetwork
 from umslab_runtime.network import ListenError
+from umslab_runtime.tuning import tune_interpreter
 from umslab_server.app import Ready, Surroundings, UmsServer
 from umslab_server.config import ServerConfig
 from umslab_server.front.est import AUTHENTICATION_GROUP
@@ -42,8 +42,6 @@ from umslab_server.store import StoreError
 
 if TYPE_CHECKING:
     import os
-
-GC_THRESHOLDS = (50_000, 50, 100)  # house.md section 9: the defaults pause for a third of a second
 
 
 app = typer.Typer(**SETTINGS)
@@ -128,8 +126,7 @@ async def _run(config: ServerConfig, folder: StateFolder, ready_file: Path | Non
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, server, nursery.cancel_scope)
         ready: Ready = await nursery.start(server.run)
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
+        tune_interpreter()
         _announce(ready, folder, ready_file)
         nursery.start_soon(_cancel_when_over, ready, nursery.cancel_scope)
 

@@ -3,7 +3,8 @@
 
 Provenance: standard, below the documented path. How the first-authentication key is carried is SIMULATED and pluggable
 (X6): see `Authentication`. In TLS 1.3 there is no tls-unique, so proof-of-possession linking (RFC 7030 section 3.5) is
-neither offered nor asked for.
+neither offered nor asked for. A request that waits for manual approval is answered 202 with Retry-After (RFC 7030
+section 4.2.3).
 """
 
 from __future__ import annotations

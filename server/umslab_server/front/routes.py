@@ -14,6 +14,7 @@ from umslab_runtime.http import Request, Response, Upgrade, text_response
 
 if TYPE_CHECKING:
     from umslab_server.front.est import Est
+    from umslab_server.front.files import FileFront
     from umslab_server.front.pages import Pages
     from umslab_server.front.ws_connect import WsConnect
 
@@ -31,12 +32,15 @@ class Router:
     """The application that the HTTP server serves."""
 
     def __init__(self, table: dict[str, dict[str, Handler]]) -> None:
-        """`table` is path -> method -> handler; HEAD is answered wherever GET is."""
+        """`table` is path -> method -> handler; HEAD is answered wherever GET is.
+
+        A path that ends in a slash stands for what is one step below it.
+        """
         self._table = table
 
     async def __call__(self, request: Request, /) -> Response | Upgrade:
         """Find the handler, or answer 403, 404, 405."""
-        methods = self._table.get(request.path)
+        methods = self._table.get(request.path) or self._table.get(_folder(request.path))
         if methods is None:
             return text_response(404, "there is nothing at this path")
         if request.path.startswith((paths.DEVICE_CONNECTOR, paths.EST_ALIAS)) and (
@@ -51,7 +55,15 @@ class Router:
         return await handler(request)
 
 
-def build_table(est: Est, ws_connect: WsConnect, pages: Pages, *, est_alias: bool) -> dict[str, dict[str, Handler]]:
+def _folder(path: str) -> str:
+    """The path up to its last step, slash included; nothing for the folder itself."""
+    above, slash, name = path.rpartition("/")
+    return above + slash if name else ""
+
+
+def build_table(
+    est: Est, ws_connect: WsConnect, pages: Pages, files: FileFront | None = None, *, est_alias: bool
+) -> dict[str, dict[str, Handler]]:
     """Lay out the paths; `est_alias` also offers EST at RFC 7030's own place."""
     table: dict[str, dict[str, Handler]] = {
         paths.WS_CONNECT: {"GET": ws_connect.get},
@@ -63,4 +75,6 @@ def build_table(est: Est, ws_connect: WsConnect, pages: Pages, *, est_alias: boo
         table[f"{base}/csrattrs"] = {"GET": est.csrattrs}
         table[f"{base}/simpleenroll"] = {"POST": est.simpleenroll}
         table[f"{base}/simplereenroll"] = {"POST": est.simplereenroll}
+    if files is not None:
+        table[f"{paths.FILES}/"] = {"GET": files.get}
     return table

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A management server on npm's ws, for behind a TLS proxy: greets, acknowledges, tells what it hears as lines of JSON.
+// A management server on npm's ws, for behind a TLS proxy: greets, hands out settings, acknowledges everything else, tells
+// what it hears as lines of JSON.
 'use strict';
 const { createHash } = require('node:crypto');
 const { WebSocketServer } = require('ws');
 
 const tell = (event, more) => process.stdout.write(`${JSON.stringify({ event, ...more })}\n`);
+const settings = { version: 7, digest: 'strange', settings: { 'userinterface.language': 'de' } };
 const server = new WebSocketServer({
   host: '127.0.0.1',
   port: 0,
@@ -21,7 +23,9 @@ server.on('connection', (socket, request) => {
     if (message.type === 'hello') {
       const welcome = { type: 'welcome', version: 1, server: 'stranger', session, pingSeconds: 60, maxMessageBytes: 65536 };
       socket.send(JSON.stringify({ ...welcome, comment: 'a member that is not known' }));
-    } else if (message.type === 'updateDeviceInfo') {
+    } else if (message.type === 'pullsettings' && message.digest !== settings.digest) {
+      socket.send(JSON.stringify({ type: 'settings', id: 1, re: message.id, ...settings }));
+    } else if (message.id) {
       socket.send(JSON.stringify({ type: 'ack', re: message.id }));
     }
   });

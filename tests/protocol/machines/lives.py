@@ -16,12 +16,17 @@ from umslab_protocol.machines.device_life import (
     Disconnected,
     Enrolled,
     Event,
+    FallingAsleep,
+    Rebooting,
     RenewalChecked,
     RequestReady,
+    Resetting,
     RetryPolicy,
+    ShuttingDown,
     State,
     StepFailed,
     TrustEstablished,
+    WokenUp,
 )
 from umslab_protocol.values.failure import Failure, Phase, Reason
 
@@ -38,6 +43,7 @@ RENEWAL_DUE = Booted(enrolled=True, trusted=True, request_pending=False, renewal
 UNREACHABLE = Failure(Phase.CONNECT, Reason.UNREACHABLE, "no route")
 UNKNOWN = Failure(Phase.CONNECT, Reason.UNKNOWN_DEVICE, "HTTP 410")
 REFUSED = Failure(Phase.ENROL, Reason.KEY_REFUSED, "HTTP 401")
+APPROVAL = Failure(Phase.ENROL, Reason.AWAITING_APPROVAL, "HTTP 202", retry_after=60.0)
 LOST = Failure(Phase.SESSION, Reason.LOST, "the session ended")
 
 ROUTES: dict[State, list[list[Event]]] = {
@@ -49,6 +55,9 @@ ROUTES: dict[State, list[list[Event]]] = {
     State.ONLINE: [[ON_BOARD, Connected()]],
     State.RENEWING: [[RENEWAL_DUE]],
     State.WAITING: [[ON_BOARD, StepFailed(UNREACHABLE)]],
+    State.REBOOTING: [[ON_BOARD, Connected(), Rebooting(30.0)]],
+    State.SUSPENDED: [[ON_BOARD, Connected(), FallingAsleep(None)]],
+    State.FACTORY: [[ON_BOARD, Connected(), Resetting(None)]],
     State.RELEASED: [[ON_BOARD, Connected(), Deregistered()]],
     State.FAILED: [[StepFailed(UNREACHABLE)]],
 }
@@ -70,7 +79,16 @@ EVENTS: list[Event] = [
     StepFailed(UNREACHABLE),
     StepFailed(UNKNOWN),
     StepFailed(REFUSED),
+    StepFailed(APPROVAL),
     Deregistered(),
+    Rebooting(30.0),
+    FallingAsleep(None),
+    FallingAsleep(60.0),
+    ShuttingDown(None),
+    ShuttingDown(60.0),
+    Resetting(None),
+    Resetting(30.0),
+    WokenUp(),
 ]
 """Every kind of event, in every variant that matters."""
 

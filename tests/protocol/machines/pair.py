@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.support.greeting import hello
 from umslab_protocol.machines.session_device import DeviceSession
 from umslab_protocol.machines.session_server import ServerSession, SessionRules
 from umslab_protocol.wire.codec import JsonCodec
@@ -22,7 +23,7 @@ class Pair:
 
     def __init__(self, rules: SessionRules | None = None) -> None:
         self.now = START
-        self.device = DeviceSession(codec=JsonCodec(), unit_id=UNIT_ID, firmware="12.8.4", now=START)
+        self.device = DeviceSession(codec=JsonCodec(), hello=hello(UNIT_ID), now=START)
         self.server = ServerSession(
             codec=JsonCodec(), rules=rules or SessionRules(), server_name="ums-1", session_id="s-1", now=START
         )

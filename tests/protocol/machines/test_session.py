@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,30 +21,35 @@ from tests.protocol.machines.peer import (
     write_close,
     write_frame,
 )
+from tests.support.greeting import hello
 from umslab_protocol.errors import LocalProtocolError
 from umslab_protocol.machines.session import MAX_BAD_MESSAGES, Received
 from umslab_protocol.machines.session_server import ServerSession, SessionRules
 from umslab_protocol.machines.websocket import Closed
 from umslab_protocol.wire.close_codes import CloseCode
+from umslab_protocol.wire.inventory import DeviceInfo
 from umslab_protocol.wire.messages import (
     MAX_MESSAGE_BYTES,
     Ack,
     Deregister,
-    DeviceInfo,
     Error,
-    Hello,
     Message,
+    PullSettings,
+    PushSysinfo,
+    SettingsMessage,
     UnreadableMessageError,
-    UpdateDeviceInfo,
     Welcome,
     decode_message,
     encode_message,
 )
 
-INFO = UpdateDeviceInfo(
+if TYPE_CHECKING:
+    from umslab_protocol.machines.session import SessionEvent
+
+INFO = PushSysinfo(
     id=1, info=DeviceInfo(unitID=UNIT_ID, mac=UNIT_ID, firmwareVersion="12.8.4", productId="UD3", biosVendor="x" * 200)
 )
-HELLO = Hello(versions=[1], unitID=UNIT_ID, firmwareVersion="12.8.4")
+HELLO = hello(UNIT_ID)
 WELCOME = Welcome(version=1, server="ums-1", session="s-1", pingSeconds=120.0, maxMessageBytes=MAX_MESSAGE_BYTES)
 
 steps = pytest.mark.parametrize("step", [None, 1, 2, 7], ids=lambda step: f"by {step or 'all'}")
@@ -219,7 +225,7 @@ def test_too_big_for_the_rules() -> None:
     """A message over the limit closes the session on both sides with 1009."""
     pair = Pair(SessionRules(max_message_bytes=1024)).carry()
     info = DeviceInfo(unitID="x" * 250, mac="x" * 250, firmwareVersion="x" * 250, productId="x" * 250, osType="x" * 250)
-    pair.device.send(UpdateDeviceInfo(id=1, info=info))
+    pair.device.send(PushSysinfo(id=1, info=info))
     pair.carry()
 
     assert [CloseCode.TOO_BIG] == [event.code for event in pair.server_saw if isinstance(event, Closed)]
@@ -368,6 +374,100 @@ def test_messages_before_a_violation_are_delivered(greeted: Pair) -> None:
     assert [Received(INFO), CloseCode.PROTOCOL_ERROR] == [
         event.code if isinstance(event, Closed) else event for event in drain(server, START)
     ]
+
+
+# Ids grow.
+
+
+def ids(*numbers: int) -> bytes:
+    """Write messages of a device with these ids."""
+    return b"".join(text(encode_message(PullSettings(id=number))) for number in numbers)
+
+
+def test_an_id_is_used_once(greeted: Pair) -> None:
+    """A repeated id, or a smaller one, is answered with an error and not seen; gaps are nobody's business."""
+    server = greeted.server
+    server.receive(ids(5, 5, 4, 6, 1000, 6), START)
+
+    assert [5, 6, 1000] == [number for event in drain(server, START) if (number := id_of(event))]
+    assert [
+        Error(code="duplicate-id", message="id 5 comes after id 5", re=5),
+        Error(code="duplicate-id", message="id 4 comes after id 5", re=4),
+        Error(code="duplicate-id", message="id 6 comes after id 1000", re=6),
+    ] == said(server.output())
+    assert server.is_open
+
+
+def id_of(event: SessionEvent) -> int | None:
+    """The id of a message that was received."""
+    return getattr(event.message, "id", None) if isinstance(event, Received) else None
+
+
+def test_the_same_rule_holds_for_the_server(greeted: Pair) -> None:
+    """A device does nothing twice because a message came twice."""
+    greeted.server.send(Deregister(id=3))
+    greeted.server.send(Deregister(id=3))
+    greeted.carry()
+
+    assert [Received(Deregister(id=3))] == greeted.device_saw
+    assert [Received(Error(code="duplicate-id", message="id 3 comes after id 3", re=3))] == greeted.server_saw
+
+
+def test_each_side_counts_for_itself(greeted: Pair) -> None:
+    """The same id in both directions is no repetition; what only answers has none."""
+    greeted.device.send(PullSettings(id=1))
+    greeted.server.send(SettingsMessage(id=1, re=1, version=1, digest="d"))
+    greeted.device.send(Ack(re=1))
+    greeted.device.send(Ack(re=1))
+    greeted.carry()
+
+    assert 3 == len(greeted.server_saw)
+    assert [Received(SettingsMessage(id=1, re=1, version=1, digest="d"))] == greeted.device_saw
+
+
+def test_what_was_refused_has_used_no_id(greeted: Pair) -> None:
+    """A message that could not be read, or may not be said here, can be said again properly under its id."""
+    server = greeted.server
+    server.receive(text(b'{"type":"pullsettings","id":7,"version":"x"}') + text(b'{"type":"roots","id":7}'), START)
+    server.receive(text(b'{"type":"deregister","id":7}') + ids(7), START)
+
+    assert [7] == [id_of(event) for event in drain(server, START)]
+    assert ["invalid-message", "invalid-message", "out-of-order"] == [
+        answer.code for answer in said(server.output()) if isinstance(answer, Error)
+    ]
+
+
+def test_a_new_session_begins_anew() -> None:
+    """Ids belong to a session."""
+    for _ in range(2):
+        pair = Pair().carry()
+        pair.device.send(PullSettings(id=1))
+        pair.carry()
+
+        assert Received(PullSettings(id=1)) == pair.server_saw[-1]
+
+
+def test_the_greatest_id(greeted: Pair) -> None:
+    """After it there is none: whoever begins there has said his last word."""
+    server = greeted.server
+    server.receive(ids(2**53, 1), START)
+
+    assert [2**53] == [id_of(event) for event in drain(server, START)]
+    assert ["duplicate-id"] == [answer.code for answer in said(server.output()) if isinstance(answer, Error)]
+
+
+def test_sixteen_repetitions_close(greeted: Pair) -> None:
+    """They count like other nonsense; a good message in between forgives."""
+    server = greeted.server
+    server.receive(ids(1, *[1] * 15, 2, *[1] * 15, 3), START)
+
+    assert [1, 2, 3] == [id_of(event) for event in drain(server, START)]
+    assert server.is_open
+
+    server.receive(ids(*[3] * 16, 4), START)
+
+    assert [] == drain(server, START)
+    assert not server.is_open
 
 
 # The codec is a seam.

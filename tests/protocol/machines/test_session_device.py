@@ -3,38 +3,44 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import msgspec
 import pytest
 
 from tests.protocol.machines.pair import START, UNIT_ID, drain
 from tests.protocol.machines.peer import PING, TEXT, read_close, read_frames, write_frame
+from tests.protocol.wire.instances import smallest, tag
+from tests.support.greeting import hello
 from umslab_protocol.machines.session import Received
 from umslab_protocol.machines.session_device import PATIENCE, WELCOME_WITHIN, DeviceSession
 from umslab_protocol.machines.websocket import Closed
 from umslab_protocol.wire.close_codes import CloseCode
 from umslab_protocol.wire.codec import JsonCodec
+from umslab_protocol.wire.inventory import DeviceInfo
 from umslab_protocol.wire.messages import (
+    FROM_SERVER,
     MAX_MESSAGE_BYTES,
+    MESSAGE_TYPES,
     Ack,
     Deregister,
-    DeviceInfo,
     Error,
-    Hello,
     Message,
-    UpdateDeviceInfo,
+    PushSysinfo,
     Welcome,
     decode_message,
     encode_message,
 )
 
-HELLO = Hello(versions=[1], unitID=UNIT_ID, firmwareVersion="12.8.4")
+HELLO = hello(UNIT_ID)
 WELCOME = Welcome(version=1, server="ums-1", session="s-1", pingSeconds=120.0, maxMessageBytes=MAX_MESSAGE_BYTES)
-INFO = UpdateDeviceInfo(id=4, info=DeviceInfo(unitID="u", mac="m", firmwareVersion="f", productId="p"))
+INFO = PushSysinfo(id=4, info=DeviceInfo(unitID="u", mac="m", firmwareVersion="f", productId="p"))
 
 
 def session() -> DeviceSession:
     """Return a session that has just been opened."""
-    return DeviceSession(codec=JsonCodec(), unit_id=UNIT_ID, firmware="12.8.4", now=START)
+    return DeviceSession(codec=JsonCodec(), hello=hello(UNIT_ID), now=START)
 
 
 def welcomed(ping_seconds: float = 120.0) -> DeviceSession:
@@ -50,6 +56,11 @@ def tell(device: DeviceSession, *messages: Message) -> list[Received | Closed]:
     for message in messages:
         device.receive(write_frame(TEXT, encode_message(message), masked=False), START)
     return drain(device, START)
+
+
+def read(document: dict[str, Any]) -> Message:
+    """A message out of its JSON object."""
+    return decode_message(json.dumps(document).encode())
 
 
 def said(device: DeviceSession) -> list[Message]:
@@ -97,7 +108,7 @@ def test_anything_but_a_fitting_welcome(message: Message) -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "kind", "re"), [(WELCOME, "welcome", None), (HELLO, "hello", None), (INFO, "updateDeviceInfo", 4)]
+    ("message", "kind", "re"), [(WELCOME, "welcome", None), (HELLO, "hello", None), (INFO, "pushsysinfo", 4)]
 )
 def test_out_of_order(message: Message, kind: str, re: int | None) -> None:
     """A second welcome, or what only a device says, is answered; the session goes on."""
@@ -106,6 +117,31 @@ def test_out_of_order(message: Message, kind: str, re: int | None) -> None:
     assert [Received(Ack(re=1))] == tell(device, message, Ack(re=1))
     assert [Error(code="out-of-order", message=f"{kind} is not expected here", re=re)] == said(device)
     assert device.is_open
+
+
+MISPLACED = [kind for kind in MESSAGE_TYPES if kind not in FROM_SERVER]
+
+
+@pytest.mark.parametrize("kind", MISPLACED, ids=tag)
+def test_what_a_server_may_not_say(kind: type[msgspec.Struct]) -> None:
+    """Every message of the other direction is refused by name, and nobody sees it."""
+    device = welcomed()
+    message = read(smallest(kind))
+
+    assert [] == tell(device, message)
+    assert [
+        Error(code="out-of-order", message=f"{tag(kind)} is not expected here", re=getattr(message, "id", None))
+    ] == said(device)
+
+
+@pytest.mark.parametrize("kind", FROM_SERVER, ids=tag)
+def test_what_a_server_may_say(kind: type[msgspec.Struct]) -> None:
+    """Every message of its own direction is seen, without an answer from the session itself."""
+    device = welcomed()
+    message = read(smallest(kind))
+
+    assert [Received(message)] == tell(device, message)
+    assert [] == said(device)
 
 
 def test_greeting_timeout() -> None:

@@ -3,33 +3,44 @@
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
 from tests.protocol.machines.pair import START, UNIT_ID, drain
 from tests.protocol.machines.peer import PING, TEXT, read_close, read_frames, write_frame
+from tests.protocol.wire.instances import smallest, tag
+from tests.support.greeting import hello
 from umslab_protocol.machines.session import Received
 from umslab_protocol.machines.session_server import ServerSession, SessionRules
 from umslab_protocol.machines.websocket import Closed
 from umslab_protocol.wire.close_codes import CloseCode
 from umslab_protocol.wire.codec import JsonCodec
+from umslab_protocol.wire.inventory import DeviceInfo
 from umslab_protocol.wire.messages import (
     DEFAULT_PING_SECONDS,
+    FROM_DEVICE,
     MAX_MESSAGE_BYTES,
+    MESSAGE_TYPES,
     Ack,
     Deregister,
-    DeviceInfo,
     Error,
+    Heartbeat,
     Hello,
     Message,
-    UpdateDeviceInfo,
+    PushSysinfo,
     Welcome,
     decode_message,
     encode_message,
 )
 
-HELLO = Hello(versions=[1], unitID=UNIT_ID, firmwareVersion="12.8.4")
+if TYPE_CHECKING:
+    from msgspec import Struct
+
+HELLO = hello(UNIT_ID)
 WELCOME = Welcome(version=1, server="ums-1", session="s-1", pingSeconds=120.0, maxMessageBytes=MAX_MESSAGE_BYTES)
-INFO = UpdateDeviceInfo(id=1, info=DeviceInfo(unitID="u", mac="m", firmwareVersion="f", productId="p"))
+INFO = PushSysinfo(id=1, info=DeviceInfo(unitID="u", mac="m", firmwareVersion="f", productId="p"))
 
 
 def session(rules: SessionRules | None = None) -> ServerSession:
@@ -44,6 +55,11 @@ def tell(server: ServerSession, *messages: Message) -> list[Received | Closed]:
     for message in messages:
         server.receive(write_frame(TEXT, encode_message(message), masked=True), START)
     return drain(server, START)
+
+
+def read(document: dict[str, Any]) -> Message:
+    """A message out of its JSON object."""
+    return decode_message(json.dumps(document).encode())
 
 
 def said(server: ServerSession) -> list[Message]:
@@ -137,6 +153,45 @@ def test_out_of_order(message: Message, kind: str, re: int | None) -> None:
     assert [Received(INFO)] == tell(server, message, INFO)
     assert [Error(code="out-of-order", message=f"{kind} is not expected here", re=re)] == said(server)
     assert server.is_open
+
+
+MISPLACED = [kind for kind in MESSAGE_TYPES if kind not in FROM_DEVICE]
+
+
+@pytest.mark.parametrize("kind", MISPLACED, ids=tag)
+def test_what_a_device_may_not_say(kind: type[Struct]) -> None:
+    """Every message of the other direction is refused by name, and nobody sees it."""
+    server = session()
+    tell(server, HELLO)
+    said(server)
+    message = read(smallest(kind))
+
+    assert [] == tell(server, message)
+    assert [
+        Error(code="out-of-order", message=f"{tag(kind)} is not expected here", re=getattr(message, "id", None))
+    ] == said(server)
+
+
+@pytest.mark.parametrize("kind", FROM_DEVICE, ids=tag)
+def test_what_a_device_may_say(kind: type[Struct]) -> None:
+    """Every message of its own direction is seen, without an answer from the session itself."""
+    server = session()
+    tell(server, HELLO)
+    said(server)
+    message = read(smallest(kind))
+
+    assert [Received(message)] == tell(server, message)
+    assert [] == said(server)
+
+
+def test_heartbeat_rules_are_announced() -> None:
+    """In welcome, when there are any (section 9 of the facts)."""
+    server = session(SessionRules(heartbeat=Heartbeat(intervalSeconds=86_400.0, offsetSeconds=600.0)))
+    tell(server, HELLO)
+    (welcome,) = said(server)
+
+    assert isinstance(welcome, Welcome)
+    assert Heartbeat(intervalSeconds=86_400.0, offsetSeconds=600.0) == welcome.heartbeat
 
 
 def test_greeting_timeout() -> None:

@@ -80,6 +80,7 @@ def test_every_row_cites_a_fact(row: Behaviour) -> None:
 @pytest.mark.parametrize(
     ("row", "since", "before"),
     [
+        (Behaviour.DHCP_VENDOR_CLASS, "11.4.100", "11.4.99"),
         (Behaviour.UNIFIED_PROTOCOL, "12.0.0", "11.99.999"),
         (Behaviour.REPORTS_SERIAL_AT_FIRST_CONTACT, "12.2.0", "12.1.999"),
         (Behaviour.COMPLETES_PUBLIC_CHAINS, "12.3.0", "12.2.999"),
@@ -87,11 +88,13 @@ def test_every_row_cites_a_fact(row: Behaviour) -> None:
         (Behaviour.CHOOSES_KEY_TYPE, "12.3.2", "12.3.1"),
         (Behaviour.RENEWS_RELIABLY, "12.4.1", "12.4.0"),
         (Behaviour.REMEMBERS_CONNECTORS, "12.6.0", "12.5.999"),
+        (Behaviour.DHCP_SERVER_DETAILS, "12.7.2", "12.7.1"),
+        (Behaviour.DHCP_VENDOR_FIXED, "12.7.6", "12.7.5"),
         (Behaviour.RELEASE_RULE, "12.8.4", "12.8.3"),
     ],
 )
 def test_first_version(row: Behaviour, since: str, before: str) -> None:
-    """Versions as in the facts (0.3, W22, C31, C32, X7, X9, W8, L5): from that one on, and not before."""
+    """Versions as in the facts (0.3, W22, C31, C32, X7, X9, W8, L5, D3, D11, D12): from that one on, and not before."""
     assert since == str(row.since)
     assert behaves(FirmwareVersion.parse(since), row)
     assert not behaves(FirmwareVersion.parse(before), row)

@@ -4,30 +4,72 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
-import msgspec
 import pytest
+from hypothesis import given, settings
 
+from tests.protocol.wire.instances import edges, instances, tag
+from umslab_protocol.wire.inventory import (
+    AppState,
+    Asset,
+    AssetChange,
+    AssetEvent,
+    DeviceAttribute,
+    DeviceInfo,
+    FileState,
+    InstallState,
+    Licence,
+    LogonEvent,
+    Runtime,
+)
 from umslab_protocol.wire.messages import (
     DEFAULT_PING_SECONDS,
+    FROM_DEVICE,
+    FROM_SERVER,
     MAX_MESSAGE_BYTES,
     MESSAGE_TYPES,
     SUBPROTOCOL,
     VERSIONS,
     Ack,
+    Command,
+    Connectors,
     Deregister,
-    DeviceInfo,
     Error,
     Hello,
     Message,
+    PullSettings,
+    PushAppStatus,
+    PushAssetEvents,
+    PushDeviceAttributes,
+    PushFileStatus,
+    PushLicenseInfo,
+    PushLogonEvents,
+    PushRuntime,
+    PushSettings,
+    PushSysinfo,
+    Result,
+    Roots,
+    SettingsMessage,
     UnreadableMessageError,
-    UpdateDeviceInfo,
     Welcome,
     decode_message,
     encode_message,
 )
+from umslab_protocol.wire.orders import (
+    MAX_DOCUMENT_BYTES,
+    AppOrder,
+    CommandName,
+    Connector,
+    ConnectorType,
+    FileOrder,
+    ResultState,
+)
 
+if TYPE_CHECKING:
+    import msgspec
+
+SHA256 = "0123456789abcdef" * 4
 INFO = DeviceInfo(unitID="020000000001", mac="020000000001", firmwareVersion="12.8.4", productId="UD3")
 
 # One of each, with the bytes that the format's description shows.
@@ -41,11 +83,91 @@ SAMPLES: list[tuple[Message, bytes]] = [
         b'{"type":"welcome","version":1,"server":"ums-1","session":"s-1","pingSeconds":120.0,"maxMessageBytes":262144}',
     ),
     (
-        UpdateDeviceInfo(id=1, info=INFO),
+        PushSysinfo(id=1, info=INFO),
         (
-            b'{"type":"updateDeviceInfo","id":1,"info":{"unitID":"020000000001","mac":"020000000001",'
+            b'{"type":"pushsysinfo","id":1,"info":{"unitID":"020000000001","mac":"020000000001",'
             b'"firmwareVersion":"12.8.4","productId":"UD3"}}'
         ),
+    ),
+    (
+        PushRuntime(id=2, runtime=Runtime(batteryLevel=87)),
+        b'{"type":"pushruntime","id":2,"runtime":{"batteryLevel":87}}',
+    ),
+    (
+        PushAppStatus(id=3, apps=[AppState(name="chromium", version="1.2", state=InstallState.FAILED, message="full")]),
+        (
+            b'{"type":"pushappstatus","id":3,"apps":[{"name":"chromium","version":"1.2","state":"failed",'
+            b'"message":"full"}]}'
+        ),
+    ),
+    (
+        PushFileStatus(id=4, files=[FileState(name="logo.png", sha256=SHA256, state=InstallState.INSTALLED)]),
+        (
+            b'{"type":"pushfilestatus","id":4,"files":[{"name":"logo.png","sha256":"%s","state":"installed"}]}'
+            % SHA256.encode()
+        ),
+    ),
+    (
+        PushLicenseInfo(id=5, licences=[Licence(name="workspace", state="valid", validUntil="2027-01-01")]),
+        (
+            b'{"type":"pushlicenseinfo","id":5,"licences":[{"name":"workspace","state":"valid",'
+            b'"validUntil":"2027-01-01"}]}'
+        ),
+    ),
+    (
+        PushDeviceAttributes(id=6, attributes=[DeviceAttribute(identifier="room", value="7")]),
+        b'{"type":"pushdeviceattributes","id":6,"attributes":[{"identifier":"room","value":"7"}]}',
+    ),
+    (
+        PushLogonEvents(id=7, events=[LogonEvent(username="ann", logintime="2026-01-01 08:00:00.000")]),
+        b'{"type":"pushlogonevents","id":7,"events":[{"username":"ann","logintime":"2026-01-01 08:00:00.000"}]}',
+    ),
+    (
+        PushAssetEvents(
+            id=8,
+            events=[
+                AssetEvent(
+                    event=AssetChange.ADD_ON_BOOT,
+                    eventTimeStamp=1_767_225_600_000,
+                    asset=Asset(assetName="Mouse", deviceId="046d:c077"),
+                )
+            ],
+        ),
+        (
+            b'{"type":"pushassetevents","id":8,"events":[{"event":"add_on_boot","eventTimeStamp":1767225600000,'
+            b'"asset":{"assetName":"Mouse","deviceId":"046d:c077"}}]}'
+        ),
+    ),
+    (PushSettings(id=9, settings={"a.b": "c"}), b'{"type":"pushsettings","id":9,"settings":{"a.b":"c"}}'),
+    (PullSettings(id=10), b'{"type":"pullsettings","id":10,"version":0,"digest":""}'),
+    (
+        SettingsMessage(
+            id=1,
+            re=10,
+            version=3,
+            digest="d3",
+            settings={"a.b": "c"},
+            apps=[AppOrder(name="chromium", version="1.2")],
+            files=[FileOrder(name="logo.png", sha256=SHA256, size=12)],
+        ),
+        (
+            b'{"type":"settings","id":1,"re":10,"version":3,"digest":"d3","settings":{"a.b":"c"},'
+            b'"apps":[{"name":"chromium","version":"1.2"}],"files":[{"name":"logo.png","sha256":"%s","size":12}]}'
+            % SHA256.encode()
+        ),
+    ),
+    (
+        Command(id=2, execID="ID-ums-1", command=CommandName.MESSAGE, parameters={"text": "Hello"}),
+        b'{"type":"command","id":2,"execID":"ID-ums-1","command":"message","parameters":{"text":"Hello"}}',
+    ),
+    (
+        Connectors(id=3, digest="c1", connectors=[Connector(type=ConnectorType.UMS, host="ums.lab", port=8443)]),
+        b'{"type":"connectors","id":3,"digest":"c1","connectors":[{"type":"ums","host":"ums.lab","port":8443}]}',
+    ),
+    (Roots(id=4, digest="r1", pem="PEM"), b'{"type":"roots","id":4,"digest":"r1","pem":"PEM"}'),
+    (
+        Result(re=2, execID="ID-ums-1", state=ResultState.SUCCESS),
+        b'{"type":"result","re":2,"execID":"ID-ums-1","state":"SUCCESS"}',
     ),
     (Deregister(id=2, reason="deleted"), b'{"type":"deregister","id":2,"reason":"deleted"}'),
     (Ack(re=2), b'{"type":"ack","re":2}'),
@@ -99,24 +221,62 @@ def test_a_message_cannot_be_changed() -> None:
         INFO.mac = "020000000002"  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("name", DeviceInfo.__struct_fields__)
-def test_attributes_of_a_device(name: str) -> None:
-    """The names are those of the vendor's REST interface (section 15.4); only the firmware's version is not."""
-    published = """unitID mac networkName serialNumber productId umsStructuralTag cpuSpeed cpuType deviceType
-        deviceSerialNumber osType flashSize memorySize biosVendor biosVersion biosDate totalUptime lastBoottime
-        batteryLevel"""
-
-    assert name in {*published.split(), "firmwareVersion"}
+kinds = pytest.mark.parametrize("kind", MESSAGE_TYPES, ids=tag)
 
 
-def test_attributes_survive() -> None:
-    """All attributes both ways; those with their default value are not sent."""
-    info = msgspec.structs.replace(INFO, batteryLevel=87, memorySize=4096, networkName="ITC020000000001")
-    message = UpdateDeviceInfo(id=3, info=info)
-    payload = encode_message(message)
+@kinds
+def test_every_message_both_ways(kind: type[msgspec.Struct]) -> None:
+    """Whatever may be said in it comes out of the codec as it went in."""
 
-    assert message == decode_message(payload)
-    assert b"biosDate" not in payload
+    @settings(deadline=None, max_examples=40)
+    @given(instances(kind))
+    def check(message: Message) -> None:
+        assert message == decode_message(encode_message(message))
+
+    check()
+
+
+@kinds
+def test_every_limit(kind: type[msgspec.Struct]) -> None:
+    """Every member at its limits, beyond them, missing, and of another type; unknown members are ignored."""
+    for what, document, good in edges(kind):
+        payload = json.dumps(document).encode()
+        if good:
+            assert isinstance(decode_message(payload), kind), what
+        else:
+            assert "invalid-message" == refusal(payload), what
+
+
+def refusal(payload: bytes) -> str:
+    """Why a payload cannot be read; empty when it can."""
+    try:
+        decode_message(payload)
+    except UnreadableMessageError as error:
+        return str(error.code)
+    return ""
+
+
+@kinds
+def test_what_wants_an_answer_has_an_id(kind: type[msgspec.Struct]) -> None:
+    """A number from 1 on; answers name it in `re`; no message but `settings`, which does both, has the two."""
+    fields = set(kind.__struct_fields__)
+
+    assert (tag(kind) in {"hello", "welcome", "ack", "error", "result"}) == ("id" not in fields)
+    assert (tag(kind) in {"ack", "error", "result", "settings"}) == ("re" in fields)
+
+
+def test_who_may_say_what() -> None:
+    """After the greeting, either side has its own messages; acknowledgements and errors are both sides'."""
+    assert {Ack, Error} == set(FROM_DEVICE) & set(FROM_SERVER)
+    assert {Hello, Welcome} == set(MESSAGE_TYPES) - set(FROM_DEVICE) - set(FROM_SERVER)
+    assert set(MESSAGE_TYPES) == set(get_args(Message))
+    assert all(tag(kind).startswith(("push", "pull")) for kind in set(FROM_DEVICE) - {Ack, Error, Result})
+
+
+def test_everything_fits_into_one_message() -> None:
+    """A settings document as long as the server lets it grow leaves room for what stands around it."""
+    assert MAX_DOCUMENT_BYTES < MAX_MESSAGE_BYTES
+    assert len(encode_message(Roots(id=1, digest="x" * 64, pem="x" * 128 * 1024))) < MAX_MESSAGE_BYTES
 
 
 @pytest.mark.parametrize(
@@ -138,8 +298,8 @@ def test_attributes_survive() -> None:
         (b'{"type":"ack","re":1.5}', "invalid-message", None),
         (b'{"type":"ack","re":9007199254740993}', "invalid-message", None),
         (b'{"type":"ack","type":"error","re":1}', "invalid-message", None),
-        (b'{"type":"updateDeviceInfo","id":7,"info":{}}', "invalid-message", 7),
-        (b'{"type":"updateDeviceInfo","id":0,"info":{}}', "invalid-message", None),
+        (b'{"type":"pushsysinfo","id":7,"info":{}}', "invalid-message", 7),
+        (b'{"type":"pushsysinfo","id":0,"info":{}}', "invalid-message", None),
         (b'{"type":"hello","versions":[],"unitID":"u","firmwareVersion":"f"}', "invalid-message", None),
         (b'{"type":"reboot","id":9}', "unknown-type", 9),
         (b'{"type":"reboot"}', "unknown-type", None),
@@ -176,7 +336,7 @@ def test_text_that_is_not_unicode(payload: bytes, code: str) -> None:
         (b"null", "Expected `object`, got `null`"),
         (b'{"type":"reboot","id":-1}', "Invalid value 'reboot'"),
         (b'{"type":"ack"}', "missing required field `re`"),
-        (b'{"type":"updateDeviceInfo","id":7,"info":{}}', r"missing required field `unitID` - at `\$.info`"),
+        (b'{"type":"pushsysinfo","id":7,"info":{}}', r"missing required field `unitID` - at `\$.info`"),
         (b'{"type":"reboot","id":9}', "unknown type 'reboot'"),
         (b"{", "the message is not JSON: "),
     ],

@@ -11,6 +11,7 @@ import trio
 
 from tests.server.parts import Endpoint, Office, peer, unit_id
 from tests.server.world import config, open_world
+from tests.support.greeting import hello
 from umslab_protocol.machines.session_device import DeviceSession
 from umslab_protocol.machines.session_server import SessionRules
 from umslab_protocol.wire import paths
@@ -142,7 +143,7 @@ class TestSession:
         """Bytes that came in one piece with the request are the session's first bytes."""
         async with open_world(tmp_path) as world:
             endpoint = Endpoint(1)
-            session = DeviceSession(codec=JsonCodec(), unit_id=endpoint.unit_id, firmware="12.8.4", now=0.0)
+            session = DeviceSession(codec=JsonCodec(), hello=hello(endpoint.unit_id), now=0.0)
             stream = await world.dial(world.context(endpoint, await world.certificate(endpoint)))
             head = f"GET {paths.WS_CONNECT} HTTP/1.1\r\nHost: x\r\n"
             head += "".join(f"{name}: {value}\r\n" for name, value in opening_request(os.urandom(16)))

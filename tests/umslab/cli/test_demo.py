@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     import pytest
 
 
+WORDS = (
+    "25 managed", "all 25 have confirmed", "all 25 rebooted", "all 25 managed again", "has forgotten certificate",
+    "IGEL code 38", "IGEL code 37", "IGEL code 46",
+)  # fmt: skip
+
+
 def _servers() -> set[str]:
     """Command lines of running servers."""
     found = set()
@@ -36,7 +42,7 @@ def test_twice(tmp_path_factory: pytest.TempPathFactory) -> None:
         )  # fmt: skip
 
         assert (0, "") == (done.returncode, done.stderr)
-        for word in ("25 managed", "all 25 managed again", "IGEL code 38", "IGEL code 37", "IGEL code 46"):
+        for word in WORDS:
             assert word in done.stdout
         assert set() == _servers()
         assert [] == list(scratch.iterdir())

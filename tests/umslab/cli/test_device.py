@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.process import UMSLAB, ServerProcess, clean_environment, run_umslab
-from umslab.cli.device import describe_failure, explain_failure
+from umslab.cli.device import Watcher, describe_failure, explain_failure
+from umslab_agent.device import Change
+from umslab_agent.happenings import Happening, Kind
+from umslab_protocol.machines.device_life import State
 from umslab_protocol.values.failure import Failure, Phase, Reason
+from umslab_protocol.values.host_port import HostPort
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,8 +79,11 @@ def test_the_whole_hash_and_first_use(server: ServerProcess, key: str, tmp_path:
 def test_json_is_a_line_a_change(server: ServerProcess, key: str, tmp_path: Path) -> None:
     """Machines read the same story."""
     done = _device(server, tmp_path, "--auth-key", key, "--token", server.about["token"], "--json")
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    lines = [line for line in told if "state" in line]
+    (booted,) = (line for line in told if "event" in line)
 
+    assert ("booted", {"boot": 1}) == (booted["event"], booted["data"])
     assert ["trusting", "preparing", "enrolling", "connecting", "online", "online"] == [line["state"] for line in lines]
     assert lines[-1]["managed"]
     assert {1} == {line["version"] for line in lines}
@@ -161,3 +168,57 @@ def test_failures_for_people_and_machines() -> None:
     assert "hint" not in explain_failure(failure)
     assert "IGEL" not in explain_failure(failure)
     assert describe_failure(failure)["vendor_code"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("boot_second = 1", "unknown key boot_second"), ("app_failure = 2", "line 1: app_failure"), ("x", "not TOML")],
+)
+def test_a_wrong_behaviour_file(tmp_path: Path, text: str, words: str) -> None:
+    """File and key are named; exit code 2."""
+    file = tmp_path / "behaviour.toml"
+    file.write_text(text)
+    done = run_umslab(
+        "device", "localhost", "--state", str(tmp_path), "--once", "--token", "0" * 16, "--behaviour", str(file)
+    )
+
+    assert 2 == done.returncode
+    assert words in done.stderr
+    assert str(file) in done.stderr
+
+
+def test_a_behaviour_file(server: ServerProcess, key: str, tmp_path: Path) -> None:
+    """It is read, and the device comes on board."""
+    file = tmp_path / "behaviour.toml"
+    file.write_text("battery = true\nboot_seconds = 1\n")
+    done = _device(server, tmp_path, "--auth-key", key, "--token", server.about["token"], "--behaviour", str(file))
+
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_what_happens_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """People get a sentence without control characters, machines an object; states have words too."""
+    for as_json in (False, True):
+        watcher = Watcher(HostPort("localhost", 1), "02AABBCCDDEE", as_json=as_json, once=False)
+        watcher.happened(Happening(Kind.BOOTED, "boot 1", {"boot": 1}))
+        watcher.happened(Happening(Kind.MESSAGE, 'message "a\x1b[2Jb"', {"message": "a\x1b[2Jb"}))
+        for state, wait in ((State.REBOOTING, 30.0), (State.SUSPENDED, None), (State.OFF, 60.0), (State.FACTORY, None)):
+            watcher.changed(Change(state, managed=False, failure=None, wait=wait))
+    text, machine = capsys.readouterr().out.split('{"version"', 1)
+    lines = [json.loads(line) for line in ('{"version"' + machine).splitlines()]
+
+    assert "\x1b" not in text
+    assert [line.partition("  ")[2] for line in text.splitlines()][1:] == [
+        "rebooting; back in 30 s", "suspended", "shut down; back in 60 s", "reset to factory defaults",
+    ]  # fmt: skip
+    assert ["booted", "message"] == [line["event"] for line in lines[:2]]
+    assert ["rebooting", "suspended", "off", "factory"] == [line["state"] for line in lines[2:]]
+
+
+def test_waiting_for_approval_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    """People are told that the UMS has not decided, without an error code."""
+    failure = Failure(Phase.ENROL, Reason.AWAITING_APPROVAL, "HTTP 202", retry_after=60.0)
+    watcher = Watcher(HostPort("localhost", 1), "02AABBCCDDEE", as_json=False, once=True)
+    watcher.changed(Change(State.WAITING, managed=False, failure=failure, wait=60.0))
+
+    assert ("02AABBCCDDEE  not approved yet; asking again in 60.0 s\n", "") == tuple(capsys.readouterr())

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fetches the files that the server ordered (facts FU2, W23), and keeps them below the device's folder.
+
+Provenance: that OS 12 is told over its session and fetches over HTTPS is documented; the path and the authentication by
+the client certificate are ours (wire/paths.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import trio
+
+from umslab_agent.explain import ERRORS, MAX_DETAIL, explain, explain_answer
+from umslab_certs.files import make_private_folder, write_private
+from umslab_protocol.values.failure import Phase
+from umslab_protocol.values.unit_id import UnitId
+from umslab_protocol.wire import paths
+from umslab_runtime.dial_tls import dial_tls
+from umslab_runtime.http_client import MAX_BODY_BYTES, HttpClientConnection, close_quietly
+
+if TYPE_CHECKING:
+    from umslab_agent.unit import Unit
+    from umslab_protocol.wire.orders import FileOrder
+    from umslab_runtime.http import Response
+
+MAX_FILE_BYTES = 64 * 1024 * 1024
+REQUEST_TIMEOUT = 600.0
+"""Seconds for one whole file."""
+TRIES = 4
+
+
+class FileProblemError(Exception):
+    """A file could not be had; the message is for the server's administrator."""
+
+
+async def fetch(unit: Unit, order: FileOrder) -> None:
+    """Fetch a file, check it and keep it, with `TRIES` tries. Raises `FileProblemError`."""
+    if order.size > MAX_FILE_BYTES:
+        raise FileProblemError(f"{order.name} has {order.size} bytes; this device takes at most {MAX_FILE_BYTES}")
+    wait = unit.behaviour.file_retry_seconds
+    for remaining in reversed(range(TRIES)):
+        try:
+            content = await _fetch_once(unit, order)
+            break
+        except FileProblemError:
+            if not remaining:
+                raise
+        await unit.world.clock.sleep(wait)
+        wait *= 2
+    else:
+        raise AssertionError("the last try returns or raises")
+
+    def keep() -> None:
+        make_private_folder(unit.folder.files)
+        write_private(unit.folder.files / order.name, content)
+
+    try:
+        await unit.world.executor.run(keep)
+    except OSError as error:
+        raise FileProblemError(f"{order.name} could not be kept: {error.strerror or error}") from None
+
+
+async def _fetch_once(unit: Unit, order: FileOrder) -> bytes:
+    try:
+        answer = await _ask(unit, order)
+    except (trio.BrokenResourceError, *ERRORS) as error:
+        raise FileProblemError(f"{order.name}: {explain(Phase.SESSION, error).detail}"[:MAX_DETAIL]) from None
+    if answer is None:
+        raise FileProblemError(f"{order.name}: no answer within {REQUEST_TIMEOUT:g} seconds")
+    if answer.status != 200:
+        raise FileProblemError(f"{order.name}: {explain_answer(Phase.SESSION, answer).detail}"[:MAX_DETAIL])
+    if len(answer.body) != order.size:
+        raise FileProblemError(f"{order.name} has {len(answer.body)} bytes, not the {order.size} that were ordered")
+    if hashlib.sha256(answer.body).hexdigest() != order.sha256:
+        raise FileProblemError(f"{order.name} has another SHA-256 than the one that was ordered")
+    return answer.body
+
+
+async def _ask(unit: Unit, order: FileOrder) -> Response | None:
+    target = unit.connected_to
+    if target is None:
+        raise OSError("there is no server to fetch files from")
+    identity = unit.identity()
+    stream = await dial_tls(
+        unit.world.network,
+        target,
+        identity.context,
+        within=unit.parameters.connect_timeout,
+        unit_id=UnitId(unit.persona.unit_id),
+        prepare=identity.prepare,
+    )
+    try:
+        with trio.move_on_after(REQUEST_TIMEOUT):
+            http = HttpClientConnection(
+                stream, str(target), unit.world.tap, max_body_bytes=max(order.size, MAX_BODY_BYTES)
+            )
+            return await http.request("GET", f"{paths.FILES}/{order.sha256}")
+        return None
+    finally:
+        await close_quietly(stream)
+
+
+def is_there(unit: Unit, order: FileOrder) -> bool:
+    """Whether a file of this name and size is kept; its content was checked when it came."""
+    try:
+        return (unit.folder.files / order.name).stat().st_size == order.size
+    except OSError:
+        return False

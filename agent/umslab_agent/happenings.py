@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a watcher of a device may want to know, besides its state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What kind of thing happened."""
+
+    BOOTED = "booted"
+    SETTINGS = "settings"
+    FILE = "file"
+    APP = "app"
+    COMMAND = "command"
+    MESSAGE = "message"
+    CONNECTORS = "connectors"
+    ROOTS = "roots"
+    FIRMWARE = "firmware"
+    HEARTBEAT = "heartbeat"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One thing that happened on a device: a sentence for people, and data for machines."""
+
+    kind: Kind
+    text: str
+    data: dict[str, str | int] = field(default_factory=dict)
+
+
+def ignore(_: Happening) -> None:
+    """Take no notice."""

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The small documents a device keeps, each in one JSON file that is replaced in one step.
+
+Whatever moment the power fails at, a file has its old content or its new one. A file that somebody damaged is named
+with what to do about it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from umslab_agent.errors import DeviceFolderError
+from umslab_certs.errors import CertificateError
+from umslab_certs.files import read_limited, remove_durably, write_private
+from umslab_protocol.wire.inventory import AppState, FileState
+from umslab_protocol.wire.orders import AppOrder, Connector, FileOrder, ResultState, Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_KEPT_BYTES = 2 * 1024 * 1024
+JOURNAL_ENTRIES = 64
+INBOX_MESSAGES = 100
+ADDRESSES = 8
+
+
+class Boots(Struct, frozen=True, kw_only=True):
+    """How often the device has booted."""
+
+    count: int = 0
+
+
+class SettingsDocument(Struct, frozen=True, kw_only=True):
+    """What the server wants the device to have, whole."""
+
+    version: int = 0
+    digest: str = ""
+    settings: Settings = {}
+    apps: list[AppOrder] = []
+    files: list[FileOrder] = []
+
+
+class Installed(Struct, frozen=True, kw_only=True):
+    """How far the device is with it: what is in effect, and the state of each file and app."""
+
+    version: int = 0
+    digest: str = ""
+    settings: Settings = {}
+    """Those in effect."""
+    files: list[FileState] = []
+    apps: list[AppState] = []
+
+
+class KnownConnectors(Struct, frozen=True, kw_only=True):
+    """The connectors as the server gave them (W5)."""
+
+    digest: str = ""
+    connectors: list[Connector] = []
+
+
+class AnnouncedRoots(Struct, frozen=True, kw_only=True):
+    """The digest of the announced roots that are pinned."""
+
+    digest: str = ""
+
+
+class Reached(Struct, frozen=True, kw_only=True):
+    """Where the device was let in, the last first (W8)."""
+
+    addresses: list[str] = []
+
+
+class Unknown(Struct, frozen=True, kw_only=True):
+    """Since when servers have called the device unknown, and none has let it in (L5)."""
+
+    since: str
+
+
+class Done(Struct, frozen=True, kw_only=True):
+    """A command and how it ended."""
+
+    execID: str  # noqa: N815 - the published name
+    state: ResultState
+    message: str = ""
+
+
+class Journal(Struct, frozen=True, kw_only=True):
+    """The last commands; and what is still to be done when the power failed after the result was kept."""
+
+    done: list[Done] = []
+    reset_pending: bool = False
+    """A reset to factory defaults was promised."""
+    firmware_pending: str = ""
+    """This version was installed, and runs from the next boot on."""
+    firmware_at_shutdown: str = ""
+    """This version is to be installed when the device goes down."""
+
+    def find(self, exec_id: str) -> Done | None:
+        """Return the command with this execID, when it is remembered."""
+        return next((entry for entry in reversed(self.done) if entry.execID == exec_id), None)
+
+    def and_done(self, entry: Done) -> Journal:
+        """Return the journal with one entry more, and no more than `JOURNAL_ENTRIES`."""
+        return msgspec.structs.replace(self, done=[*self.done, entry][-JOURNAL_ENTRIES:])
+
+
+class InboxMessage(Struct, frozen=True, kw_only=True):
+    """A message to the user."""
+
+    execID: str  # noqa: N815 - so that the same command leaves one message
+    at: str
+    text: str
+
+
+class Inbox(Struct, frozen=True, kw_only=True):
+    """The last messages."""
+
+    messages: list[InboxMessage] = []
+
+    def and_message(self, message: InboxMessage) -> Inbox:
+        """Return the inbox with this message, unless its command brought it already."""
+        if any(known.execID == message.execID for known in self.messages):
+            return self
+        return Inbox(messages=[*self.messages, message][-INBOX_MESSAGES:])
+
+
+T = TypeVar("T", bound=Struct)
+
+
+class KeptFile(Generic[T]):
+    """One document in one file; a fresh folder has none, which reads as `empty`."""
+
+    __slots__ = ("_empty", "path")
+
+    def __init__(self, path: Path, empty: T) -> None:
+        self.path = path
+        self._empty = empty
+
+    def exists(self) -> bool:
+        """Whether anything is kept."""
+        return self.path.exists()
+
+    def load(self) -> T:
+        """Return what is kept. Raises `DeviceFolderError` when the file is damaged."""
+        if not self.path.exists():
+            return self._empty
+        try:
+            return msgspec.json.decode(read_limited(self.path, MAX_KEPT_BYTES), type=type(self._empty))
+        except (CertificateError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise DeviceFolderError(f"{self.path} is damaged ({error}): remove it, or restore the folder") from None
+
+    def save(self, document: T) -> None:
+        """Keep this instead; durable when it returns. Raises `OSError` with the old content untouched."""
+        write_private(self.path, msgspec.json.encode(document) + b"\n")
+
+    def remove(self) -> None:
+        """Keep nothing."""
+        if self.path.exists():
+            remove_durably(self.path)

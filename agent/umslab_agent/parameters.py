@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parameters of the device's registry that change what this device does, with their documented defaults.
+
+Provenance: names, defaults and first versions are documented (W7, W9, W10, L5, AI3; sections 5.3 and 6.2 of the facts).
+A parameter that the settings do not name has its default; one whose value cannot be read has it too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from umslab_protocol.errors import InvalidValueError
+from umslab_protocol.machines.device_life import MAX_RELEASE_DELAY, RELEASE_DELAY
+from umslab_protocol.values.firmware import Behaviour, FirmwareVersion, behaves
+from umslab_protocol.values.structure_tag import parse_structure_tag
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONNECT_TIMEOUT = "system.remotemanager.connect_timeout"
+RELEASE = "system.remotemanager.release_delay"
+RANKING = "system.remotemanager.connectorranking"
+LOG_AUTHENTICATION = "system.remotemanager.log_authentication"
+ASSETS = "system.remotemanager.ait.enable"
+ASSET_DELAY = "system.remotemanager.ait.delay"
+STRUCTURE_TAG = "system.remotemanager.ums_structure_tag"
+IGELRMSERVER = "system.remotemanager.igelrmserver.as_fallback"
+
+DEFAULT_CONNECT_TIMEOUT = 45.0  # W10
+MAX_CONNECT_TIMEOUT = 3_600.0
+DEFAULT_ASSET_DELAY = 6.0  # AI3
+MAX_ASSET_DELAY = 3_600.0
+
+
+class Ranking(StrEnum):
+    """Which connectors are asked first (W7); the words for the two preferences are ours."""
+
+    NONE = "no preference"
+    UMS = "ums"
+    ICG = "icg"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """The values in effect; seconds where a time is meant."""
+
+    connect_timeout: float = DEFAULT_CONNECT_TIMEOUT
+    release_delay: float = RELEASE_DELAY
+    """0 for firmware that knows no delay."""
+    ranking: Ranking = Ranking.NONE
+    log_authentication: bool = False
+    assets: bool = True
+    asset_delay: float = DEFAULT_ASSET_DELAY
+    structure_tag: str = ""
+    """Empty: the tag that the device came with."""
+    igelrmserver: bool = False
+
+
+def read_parameters(settings: Mapping[str, str], firmware: FirmwareVersion) -> Parameters:
+    """Return what these settings mean to a device with this firmware."""
+
+    def known(behaviour: Behaviour, name: str) -> str:
+        return settings.get(name, "") if behaves(firmware, behaviour) else ""
+
+    has_release_rule = behaves(firmware, Behaviour.RELEASE_RULE)
+    return Parameters(
+        connect_timeout=_seconds(
+            known(Behaviour.REGISTRY_CONNECT_TIMEOUT, CONNECT_TIMEOUT),
+            DEFAULT_CONNECT_TIMEOUT,
+            1.0,
+            MAX_CONNECT_TIMEOUT,
+        ),
+        release_delay=_seconds(settings.get(RELEASE, ""), RELEASE_DELAY, 0.0, MAX_RELEASE_DELAY)
+        if has_release_rule
+        else 0.0,
+        ranking=_ranking(known(Behaviour.RANKS_CONNECTORS, RANKING)),
+        log_authentication=_switch(known(Behaviour.REPORTS_LOG_ONS, LOG_AUTHENTICATION), default=False),
+        assets=behaves(firmware, Behaviour.REPORTS_ASSETS) and _switch(settings.get(ASSETS, ""), default=True),
+        asset_delay=_seconds(settings.get(ASSET_DELAY, ""), DEFAULT_ASSET_DELAY, 0.0, MAX_ASSET_DELAY),
+        structure_tag=_tag(known(Behaviour.REGISTRY_STRUCTURE_TAG, STRUCTURE_TAG)),
+        igelrmserver=_switch(known(Behaviour.IGELRMSERVER_FALLBACK, IGELRMSERVER), default=False),
+    )
+
+
+def _seconds(text: str, default: float, least: float, most: float) -> float:
+    if not (text.isascii() and text.isdecimal() and len(text) < 12):
+        return default
+    return min(max(float(text), least), most)
+
+
+def _switch(text: str, *, default: bool) -> bool:
+    word = text.strip().lower()
+    if word in {"true", "1", "on", "yes"}:
+        return True
+    return False if word in {"false", "0", "off", "no"} else default
+
+
+def _ranking(text: str) -> Ranking:
+    word = text.strip().lower().removeprefix("prefer").strip()
+    return Ranking(word) if word in set(Ranking) else Ranking.NONE
+
+
+def _tag(text: str) -> str:
+    try:
+        return parse_structure_tag(text)
+    except InvalidValueError:
+        return ""

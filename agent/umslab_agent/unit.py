@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the parts of one device share: who it is, what it keeps, the world around it, and how it behaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from umslab_agent.happenings import Happening, Kind
+from umslab_agent.link import TlsIdentity
+from umslab_agent.parameters import Parameters, read_parameters
+from umslab_certs.keys import check_strength, key_type
+from umslab_certs.tls import use_identity
+from umslab_protocol.values.firmware import FirmwareVersion
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Mapping
+
+    from umslab_agent.behaviour import DeviceBehaviour
+    from umslab_agent.folder import DeviceFolder
+    from umslab_agent.onboarding import World
+    from umslab_agent.persona import Persona
+    from umslab_protocol.values.host_port import HostPort
+    from umslab_runtime.jobs import Jobs
+
+
+@dataclass(slots=True, kw_only=True)
+class Unit:
+    """One device, as its parts see it."""
+
+    persona: Persona
+    folder: DeviceFolder
+    world: World
+    behaviour: DeviceBehaviour
+    chance: random.Random
+    jobs: Jobs
+    watcher: Callable[[Happening], None]
+    boot: int = 0
+    booted_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    parameters: Parameters = field(default_factory=Parameters)
+    connected_to: HostPort | None = None
+    """The connector that let it in last."""
+
+    @property
+    def firmware(self) -> FirmwareVersion:
+        """The firmware it runs."""
+        return FirmwareVersion.parse(self.persona.firmware)
+
+    @property
+    def seed(self) -> str:
+        """From which its inventory is made; differs from device to device."""
+        return unit_seed(self.persona, self.behaviour)
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self.world.clock.monotonic()
+
+    def utc(self) -> datetime:
+        """The device's own calendar."""
+        return self.world.clock.utc()
+
+    def tell(self, kind: Kind, text: str, **data: str | int) -> None:
+        """Tell the watcher what happened."""
+        self.watcher(Happening(kind, text, data))
+
+    def put_in_effect(self, settings: Mapping[str, str]) -> None:
+        """From now on the device behaves by these settings."""
+        self.parameters = read_parameters(settings, self.firmware)
+
+    def identity(self) -> TlsIdentity:
+        """How it proves who it is to a pinned server. Raises `CertificateError`, or `OSError` without a certificate."""
+        certificate = self.folder.load_identity()
+        if certificate is None:
+            raise OSError("there is no identity to connect with")
+        roots, intermediates = self.folder.load_trust()
+        kind = key_type(check_strength(certificate.public_key()))
+        context = self.world.contexts.pinned(roots, intermediates, kind)
+        return TlsIdentity(context, lambda: use_identity(context, self.folder.identity_file))
+
+
+def unit_seed(persona: Persona, behaviour: DeviceBehaviour) -> str:
+    """Return the seed of one device: all devices of a fleet have the fleet's number in their personas."""
+    number = persona.seed if behaviour.seed is None else behaviour.seed
+    return f"{number} {persona.unit_id}"
+
+
+def stamp(moment: datetime) -> str:
+    """Write a moment as the server does: `2026-11-21T20:40:00.123Z`."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The services of one server, and how they hang together.
+
+registry, keys, enrolment, certificates      who is on board
+configuration (profiles, assignments, ...)   what devices are to have
+commands, jobs, views                        what devices are to do
+rotation, client CAs, connectors             whom devices trust, and where they find us
+sessions                                     hands each message to its handler, and calls the others after each hello
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from umslab_protocol.values.host_port import parse_host_port
+from umslab_runtime.workers import Workers
+from umslab_server.approval import Approvals
+from umslab_server.certificates import Certificates, open_or_create, refuse_lost, standard_context
+from umslab_server.client_cas import ClientCas
+from umslab_server.commanding.commands import Commands
+from umslab_server.commanding.jobs import Jobs
+from umslab_server.commanding.views import Views
+from umslab_server.configuration.apps import Apps
+from umslab_server.configuration.assignments import Assignments
+from umslab_server.configuration.directories import Directories
+from umslab_server.configuration.files import Files
+from umslab_server.configuration.naming import Naming
+from umslab_server.configuration.overview import Overview
+from umslab_server.configuration.profiles import Profiles
+from umslab_server.configuration.rules import Rules
+from umslab_server.configuration.synchronise import Configuration
+from umslab_server.connectors import Connectors
+from umslab_server.device_sessions import DeviceSessions
+from umslab_server.enrolment import Enrolment
+from umslab_server.keys import Keys
+from umslab_server.presence import Presence
+from umslab_server.registry import Registry
+from umslab_server.reports import Reports
+from umslab_server.rotation import Rotation
+from umslab_server.status import StatusMonitor
+from umslab_server.store import Store
+from umslab_server.throttle import Throttle
+from umslab_server.why import Why
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AsyncExitStack
+
+    from umslab_runtime.clock import Clock
+    from umslab_runtime.executor import Executor
+    from umslab_server.config import ServerConfig
+    from umslab_server.state_folder import StateFolder
+
+_ALWAYS_NAMED = ("localhost", "127.0.0.1", "::1")
+_EVERYWHERE = {"0.0.0.0", "::"}
+
+
+@dataclass(kw_only=True)
+class Services:
+    """The parts that the front, the control socket and tests talk to."""
+
+    store: Store
+    keys: Keys
+    registry: Registry
+    presence: Presence
+    certificates: Certificates
+    status: StatusMonitor
+    sessions: DeviceSessions
+    enrolment: Enrolment
+    why: Why
+    configuration: Configuration
+    directories: Directories
+    profiles: Profiles
+    apps: Apps
+    files: Files
+    assignments: Assignments
+    overview: Overview
+    rules: Rules
+    workers: Workers
+    commands: Commands
+    jobs: Jobs
+    views: Views
+    approvals: Approvals
+    rotation: Rotation
+    client_cas: ClientCas
+    connectors: Connectors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What services need of the world."""
+
+    clock: Clock
+    writer: Executor
+    reader: Executor
+    written_documents: bool
+    """Whether the codec can take settings that are serialised once for many devices."""
+    check_time: bool
+    """Whether OpenSSL judges certificate dates."""
+
+
+async def open_services(config: ServerConfig, folder: StateFolder, means: Means, stack: AsyncExitStack) -> Services:
+    """Open store and certificates and build the services; the stack closes what is to be closed.
+
+    Raises `StoreError`, `CertificateError` and `OSError`.
+    """
+    refuse_lost(folder)
+    names = certificate_names(config)
+    web, clients = await means.writer.run(lambda: open_or_create(folder, names, config.certificates, means.clock.utc()))
+    store = Store(
+        folder.registry,
+        clock=means.clock,
+        writer=means.writer,
+        reader=means.reader,
+        keep_events=config.registry.events,
+    )
+    await means.writer.run(store.open)
+    stack.callback(store.close)
+    make_context = standard_context(
+        minimum=ssl.TLSVersion.TLSv1_2 if config.tls_min == "1.2" else ssl.TLSVersion.TLSv1_3,
+        tickets=config.tickets,
+        check_time=means.check_time and not config.enrolment.accept_expired,
+    )
+    certificates = Certificates(
+        web,
+        clients,
+        names=names,
+        make_context=make_context,
+        clock=means.clock,
+        executor=means.writer,
+        store=store,
+    )
+    return _build(config, folder, means, store=store, certificates=certificates, names=names)
+
+
+def _build(
+    config: ServerConfig,
+    folder: StateFolder,
+    means: Means,
+    *,
+    store: Store,
+    certificates: Certificates,
+    names: Sequence[str],
+) -> Services:
+    clock, presence = means.clock, Presence()
+    configuration = Configuration(store, presence, written=means.written_documents)
+    rules = Rules(store, configuration)
+    workers = Workers(config.requests.threads, config.requests.queue)
+    commands = Commands(
+        store,
+        presence,
+        clock=clock,
+        workers=workers,
+        host=names[0],
+        timeout_seconds=config.requests.timeout_seconds,
+    )
+    registry = Registry(store, presence, recycle_bin=config.registry.recycle_bin)
+    registry.on_gone = commands.gone
+    rotation = Rotation(store, presence, certificates, clock=clock)
+    connectors = Connectors(store, presence, config=config.connectors, names=config.names, clock=clock)
+    return Services(
+        store=store,
+        keys=Keys(store),
+        registry=registry,
+        presence=presence,
+        certificates=certificates,
+        status=StatusMonitor(store, clock=clock, web_expires=certificates.web_expires, warning=connectors.warning),
+        sessions=DeviceSessions(
+            store,
+            presence,
+            clock=clock,
+            accept_expired=config.enrolment.accept_expired,
+            handlers={**Reports(store, placing=rules).handlers(), **configuration.handlers()},
+            on_greeted=[rules.greeted, rotation.greeted, connectors.greeted, commands.greeted],
+        ),
+        enrolment=_build_enrolment(config, store, presence, certificates, clock=clock),
+        why=Why(store, presence, clock=clock),
+        configuration=configuration,
+        directories=Directories(store, configuration),
+        profiles=Profiles(store, configuration),
+        apps=Apps(store, configuration),
+        files=Files(store, configuration, folder.files, means.writer),
+        assignments=Assignments(store, configuration),
+        overview=Overview(store),
+        rules=rules,
+        workers=workers,
+        commands=commands,
+        jobs=Jobs(store, commands, clock=clock, expiry_minutes=config.jobs.expiry_minutes),
+        views=Views(store, presence, clock=clock),
+        approvals=Approvals(store),
+        rotation=rotation,
+        client_cas=ClientCas(store, certificates, clock=clock),
+        connectors=connectors,
+    )
+
+
+def _build_enrolment(
+    config: ServerConfig, store: Store, presence: Presence, certificates: Certificates, *, clock: Clock
+) -> Enrolment:
+    return Enrolment(
+        store,
+        presence,
+        Throttle(config.throttle),
+        authority=certificates.authority,
+        clock=clock,
+        lifetime=timedelta(days=config.certificates.device_days),
+        known_device=config.enrolment.known_device,
+        accept_expired=config.enrolment.accept_expired,
+        approval_seconds=config.enrolment.approval_seconds if config.enrolment.approval == "manual" else None,
+        naming=Naming(config.registry.naming_prefix, config.registry.naming_digits),
+    )
+
+
+def device_names(config: ServerConfig) -> list[str]:
+    """What an imported web certificate must cover: the names under which devices come."""
+    addresses = (config.connectors.cluster_address, config.connectors.public_address)
+    return list(dict.fromkeys([*config.names, *(parse_host_port(one).host for one in addresses if one)]))
+
+
+def certificate_names(config: ServerConfig) -> list[str]:
+    """What the web certificate covers: every configured name and address, and this machine's own (C6, T17)."""
+    listened = [host for host in config.listen if host not in _EVERYWHERE]
+    return list(dict.fromkeys([*device_names(config), *_ALWAYS_NAMED, *listened]))

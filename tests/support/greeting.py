@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The first word of a device."""
+
+from __future__ import annotations
+
+from umslab_protocol.wire.messages import VERSIONS, Hello
+
+
+def hello(unit_id: str, *, boot: str = "1") -> Hello:
+    """A hello as a device of today says it."""
+    return Hello(versions=list(VERSIONS), unitID=unit_id, firmwareVersion="12.8.4", boot=boot)
