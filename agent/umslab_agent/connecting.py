@@ -46,10 +46,15 @@ class NobodyAcceptedError(Exception):
         self.failure = sum_up(self.asked)
 
 
-def candidates(unit: Unit, given: HostPort) -> list[HostPort]:
-    """Return whom to ask, in order; `given` is the user's address. Raises `DeviceFolderError` for damaged files."""
+def candidates(unit: Unit, given: HostPort | None) -> list[HostPort]:
+    """Return whom to ask, in order; `given` is the address of the user or of discovery.
+
+    Raises `DeviceFolderError` for damaged files.
+    """
     known = unit.folder.connectors.load().connectors
-    ordered = [HostPort(one.host, one.port) for one in _rank(unit, known)] or [given]
+    ordered = [HostPort(one.host, one.port) for one in _rank(unit, known)]
+    if not ordered and given is not None:
+        ordered = [given]
     if behaves(unit.firmware, Behaviour.REMEMBERS_CONNECTORS):
         ordered += _reached(unit.folder.reached.load())
     if unit.parameters.igelrmserver:
@@ -86,7 +91,7 @@ def remember(unit: Unit, target: HostPort) -> None:
         unit.folder.reached.save(Reached(addresses=after))
 
 
-async def connect(unit: Unit, given: HostPort, hello: Hello) -> tuple[HostPort, Link]:
+async def connect(unit: Unit, given: HostPort | None, hello: Hello) -> tuple[HostPort, Link]:
     """Ask one connector after the other; raises `NobodyAcceptedError` when all said no (W6)."""
     asked: list[Asked] = []
     for target in candidates(unit, given):
@@ -136,6 +141,8 @@ def _judge_time(unit: Unit, link: Link) -> Failure | None:
 def sum_up(asked: Sequence[Asked]) -> Failure:
     """Make one failure of a round: "unknown" if anybody said so (L5), else what the first reachable one said."""
     failures = [failure for _, failure in asked]
+    if not failures:
+        return Failure(Phase.CONNECT, Reason.NAME_UNKNOWN, "no UMS is known", "name it: umslab device HOST[:PORT]")
     if len(failures) == 1:
         return failures[0]
     unreachable = {Reason.UNREACHABLE, Reason.TIMEOUT, Reason.NAME_UNKNOWN}

@@ -12,6 +12,7 @@ import math
 import random
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from umslab_agent.connecting import Asked
+    from umslab_agent.discovery import Discovery
     from umslab_agent.folder import DeviceFolder
     from umslab_agent.happenings import Happening
     from umslab_agent.link import Link
@@ -90,7 +92,7 @@ class Device:
         self,
         persona: Persona,
         folder: DeviceFolder,
-        target: HostPort,
+        target: HostPort | None,
         world: World,
         *,
         life: DeviceLife,
@@ -100,8 +102,12 @@ class Device:
         on_change: Callable[[Change], None],
         behaviour: DeviceBehaviour | None = None,
         on_happening: Callable[[Happening], None] = ignore,
+        discovery: Discovery | None = None,
     ) -> None:
-        """`target` is the address given by the user; the release delay of `life` follows firmware and settings."""
+        """`target` is the address given by the user, or `discovery` finds one.
+
+        The release delay of `life` follows firmware and settings.
+        """
         self.state = State.OFF
         self.managed = False
         behaviour = behaviour or DeviceBehaviour()
@@ -116,7 +122,7 @@ class Device:
             jobs=world.host.jobs(),
             watcher=on_happening,
         )
-        self._target = target
+        self._discovery = discovery
         self._life = life
         self._onboarding = Onboarding(
             persona, folder, target, world, trust_mode=trust_mode, auth_key=auth_key, key_type=key_type
@@ -218,7 +224,9 @@ class Device:
         self._life.release_delay = unit.parameters.release_delay
         self._installer.begin_boot(document, installed)
         self._reports.begin_boot(installed)
-        return starting.look_around(unit)
+        if self._discovery is not None:
+            self._discovery.look_again(self._onboarding)
+        return starting.look_around(unit, discovers=self._discovery is not None)
 
     def _forget(self) -> None:
         """Forget what the life's end tells to: everything after a reset, all that is the server's on a release."""
@@ -236,7 +244,15 @@ class Device:
 
     async def _do(self, command: Command) -> Event | None:
         """Do a step; None means that the session was closed in order to renew."""
+        finding = self._discovery
+        if finding is not None and command in {Command.RENEW, Command.CONNECT}:
+            failure = await finding.locate(self._unit, self._onboarding)
+            if failure is not None:
+                return StepFailed(failure)
         match command:
+            case Command.ESTABLISH_TRUST if finding is not None:
+                find = partial(finding.establish_trust, self._unit, self._onboarding)
+                return await self._onboarding_step(find, TrustEstablished())
             case Command.ESTABLISH_TRUST:
                 return await self._onboarding_step(self._onboarding.establish_trust, TrustEstablished())
             case Command.PREPARE_REQUEST:
@@ -259,9 +275,11 @@ class Device:
     async def _connect(self) -> Event | None:
         unit = self._unit
         try:
-            target, link = await connecting.connect(unit, self._target, self._hello())
+            target, link = await connecting.connect(unit, self._onboarding.target, self._hello())
         except connecting.NobodyAcceptedError as nobody:
             self._asked = nobody.asked
+            if self._discovery is not None:
+                self._discovery.look_again(self._onboarding)
             self._note_unknown(nobody.failure)
             return StepFailed(nobody.failure)
         except DAMAGE as error:

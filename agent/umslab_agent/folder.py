@@ -13,6 +13,7 @@ installed.json             how far it is with that: settings in effect, states o
 files/                     the files it was sent
 connectors.json            where it may connect to (W5)
 roots.json                 which announced roots are pinned (C36)
+discovered.json            where it found its UMS (W9)
 reached.json               where it was let in lately (W8)
 unknown.json               since when servers call it unknown (L5)
 journal.json               the last commands and their results
@@ -33,6 +34,7 @@ from umslab_agent.errors import DeviceFolderError
 from umslab_agent.kept import (
     AnnouncedRoots,
     Boots,
+    Discovered,
     Inbox,
     Installed,
     Journal,
@@ -85,6 +87,7 @@ class DeviceFolder:
         self.files = path / "files"
         self.connectors = KeptFile(path / "connectors.json", KnownConnectors())
         self.announced_roots = KeptFile(path / "roots.json", AnnouncedRoots())
+        self.discovered = KeptFile(path / "discovered.json", Discovered())
         self.reached = KeptFile(path / "reached.json", Reached())
         self.unknown = KeptFile(path / "unknown.json", Unknown(since=""))
         self.journal = KeptFile(path / "journal.json", Journal())
@@ -225,6 +228,7 @@ class DeviceFolder:
         shutil.rmtree(self.files, ignore_errors=True)
         for kept in (self.settings, self.installed, self.connectors, self.announced_roots, self.reached, self.unknown):
             kept.remove()
+        self.discovered.remove()
         self.journal.remove()  # last: a reset that was cut off is found in it and begun again
 
     def reset(self) -> None:

@@ -39,7 +39,7 @@ _TROUBLES = (
 class Installer:
     """Works on one device's document, in a job of its own while there is something to do."""
 
-    __slots__ = ("_changed", "_in_effect", "_state", "_unfinished", "_unit", "_waiting")
+    __slots__ = ("_changed", "_in_effect", "_state", "_taken", "_unfinished", "_unit", "_waiting")
 
     def __init__(self, unit: Unit, *, changed: Callable[[Topic], None], in_effect: Callable[[], None]) -> None:
         """`changed` is called when apps or files have a new state, `in_effect` when settings have come into effect."""
@@ -47,6 +47,7 @@ class Installer:
         self._changed = changed
         self._in_effect = in_effect
         self._unfinished = False
+        self._taken = 0  # documents, so that the end of work on one is not taken for that of a newer one
         self._waiting: list[Reply[None]] = []
         self._state = Installed()  # only while the job runs
 
@@ -60,6 +61,7 @@ class Installer:
         """Keep a new document, durably. Raises `OSError`; then the old one is still there."""
         unit = self._unit
         await unit.world.executor.run(lambda: unit.folder.settings.save(document))
+        self._taken += 1
         self._unfinished = True
 
     async def begin(self) -> None:
@@ -89,13 +91,14 @@ class Installer:
         return (installed.version, installed.digest) == (document.version, document.digest)
 
     async def _work(self) -> None:
+        number = self._taken
         try:
             document = self._unit.folder.settings.load()
             self._state = self._unit.folder.installed.load()
             await self._get_files(document)
             await self._put_in_effect(document)
             await self._install_apps(document)
-            self._unfinished = False
+            self._unfinished = self._taken != number
         except (DeviceFolderError, OSError) as error:
             self._unit.tell(Kind.SETTINGS, f"settings could not be put in effect: {error}")
             self._answer_waiting()

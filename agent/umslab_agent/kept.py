@@ -73,6 +73,13 @@ class Reached(Struct, frozen=True, kw_only=True):
     addresses: list[str] = []
 
 
+class Discovered(Struct, frozen=True, kw_only=True):
+    """Where the device found the UMS it registers at, and by which source (W9)."""
+
+    address: str = ""
+    source: str = ""
+
+
 class Unknown(Struct, frozen=True, kw_only=True):
     """Since when servers have called the device unknown, and none has let it in (L5)."""
 

@@ -7,7 +7,7 @@ is on disk before it returns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import trio
@@ -24,7 +24,7 @@ from umslab_protocol.errors import InvalidValueError
 from umslab_protocol.values.failure import Failure, Phase, Reason
 from umslab_protocol.values.firmware import FirmwareVersion
 from umslab_protocol.values.unit_id import UnitId
-from umslab_protocol.wire import paths
+from umslab_protocol.wire import paths, registration_token
 from umslab_protocol.wire.basic_auth import format_basic
 from umslab_protocol.wire.transfer import Wrapping, decode_body, encode_body
 from umslab_runtime.clock import SkewedClock
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from umslab_protocol.values.host_port import HostPort
     from umslab_protocol.wire.codec import SessionCodec
     from umslab_runtime.clock import Clock
+    from umslab_runtime.dns import DnsClient
     from umslab_runtime.executor import Executor
     from umslab_runtime.http import Headers, Response
     from umslab_runtime.http_client import Tap
@@ -73,6 +74,8 @@ class World:
     host: SessionHost
     entropy: Callable[[int], bytes]
     tap: Tap | None = None
+    dns: DnsClient | None = None
+    """For the source DNS."""
 
 
 class Onboarding:
@@ -82,19 +85,22 @@ class Onboarding:
         self,
         persona: Persona,
         folder: DeviceFolder,
-        target: HostPort,
+        target: HostPort | None,
         world: World,
         *,
         trust_mode: TrustMode,
         auth_key: str | None,
         key_type: KeyType,
     ) -> None:
+        """`target` is None until discovery has found one; see `aim`."""
         self.persona = persona
+        self.target = target
+        self.trust_mode = trust_mode
+        self.auth_key = auth_key
+        self.automatic = False
+        """Without a key it asks the server for a token (A6)."""
         self._folder = folder
-        self._target = target
         self._world = world
-        self._trust_mode = trust_mode
-        self._auth_key = auth_key
         self._key_type = key_type
 
     async def establish_trust(self) -> Failure | None:
@@ -124,7 +130,7 @@ class Onboarding:
         trust = judge(
             presented,
             answered,
-            self._trust_mode,
+            self.trust_mode,
             firmware=FirmwareVersion.parse(self.persona.firmware),
             now=self._world.clock.utc(),
         )
@@ -146,17 +152,37 @@ class Onboarding:
         return None
 
     async def enrol(self) -> Failure | None:
-        """Send the CSR that is kept, always the same bytes, with the first-authentication key."""
-        if self._auth_key is None:
+        """Send the CSR that is kept, always the same bytes, with the first-authentication key or a new token."""
+        if self.auth_key is None and not self.automatic:
             hint = "give --auth-key, --auth-key-file or UMSLAB_AUTH_KEY"
             return Failure(Phase.ENROL, Reason.BAD_ARGUMENTS, "enrolment needs a first-authentication key", hint)
-        headers = [*_ENROL_HEADERS, ("Authorization", format_basic(self.persona.unit_id, self._auth_key))]
         try:
             roots, intermediates = self._folder.load_trust()
             context = self._world.contexts.pinned(roots, intermediates, None)
         except _ERRORS as error:
             return explain(Phase.ENROL, error)
+        secret = await self._fetch_token(context) if self.auth_key is None else self.auth_key
+        if isinstance(secret, Failure):
+            return secret
+        headers = [*_ENROL_HEADERS, ("Authorization", format_basic(self.persona.unit_id, secret))]
         return await self._ask_for_certificate(Phase.ENROL, "simpleenroll", context, headers, None)
+
+    async def _fetch_token(self, context: ssl.SSLContext) -> str | Failure:
+        """Ask for the token of automatic registration (SIMULATED: A6, NP12)."""
+        body = registration_token.write_request(UnitId(self.persona.unit_id))
+        headers = [("Content-Type", registration_token.CONTENT_TYPE)]
+        try:
+            answer, _ = await self._exchange(context, "POST", paths.REGISTRATION_TOKEN, headers=headers, body=body)
+            if answer.status == 200:
+                return registration_token.read_answer(answer.body)
+        except InvalidValueError as error:
+            return Failure(Phase.ENROL, Reason.BAD_ANSWER, f"registration token: {error}", "is this a UMS?")
+        except _ERRORS as error:
+            return explain(Phase.ENROL, error)
+        failure = explain_answer(Phase.ENROL, answer)
+        if answer.status != 403:
+            return failure
+        return replace(failure, hint="whether devices without a key may register is up to the UMS (A1)")
 
     async def renew(self) -> Failure | None:
         """Ask for a new certificate over the present one, with a new key."""
@@ -222,10 +248,16 @@ class Onboarding:
         body: bytes | None = None,
         prepare: Callable[[], None] | None = None,
     ) -> tuple[Response, bytes | None]:
-        """Do one request on a connection of its own; returns the answer and the server's certificate."""
+        """Do one request on a connection of its own; returns the answer and the server's certificate.
+
+        `operation` is one of EST, or a whole path.
+        """
+        if self.target is None:
+            raise DialError(DialProblem.NAME_UNKNOWN, "no UMS has been found")
+        path = operation if operation.startswith("/") else f"{paths.EST}/{operation}"
         stream = await dial_tls(
             self._world.network,
-            self._target,
+            self.target,
             context,
             within=CONNECT_TIMEOUT,
             unit_id=UnitId(self.persona.unit_id),
@@ -235,10 +267,10 @@ class Onboarding:
             if isinstance(self._world.clock, SkewedClock) and context is not self._world.contexts.blind():
                 self._judge_time(stream)
             with trio.move_on_after(REQUEST_TIMEOUT):
-                http = HttpClientConnection(stream, str(self._target), self._world.tap)
-                answer = await http.request(method, f"{paths.EST}/{operation}", headers=headers, body=body)
+                http = HttpClientConnection(stream, str(self.target), self._world.tap)
+                answer = await http.request(method, path, headers=headers, body=body)
                 return answer, stream.peer_certificate
-            raise DialError(DialProblem.TIMEOUT, f"{self._target}: no answer within {REQUEST_TIMEOUT:g} seconds")
+            raise DialError(DialProblem.TIMEOUT, f"{self.target}: no answer within {REQUEST_TIMEOUT:g} seconds")
         finally:
             await close_quietly(stream)
 

@@ -34,6 +34,22 @@ DEFAULT_ASSET_DELAY = 6.0  # AI3
 MAX_ASSET_DELAY = 3_600.0
 
 
+def _since(behaviour: Behaviour) -> str:
+    return str(behaviour.since)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A parameter that this device obeys, for people; `docs/device.md` prints this table."""
+
+    name: str
+    default: str
+    since: str
+    """The first firmware that reads it."""
+    meaning: str
+    fact: str
+
+
 class Ranking(StrEnum):
     """Which connectors are asked first (W7); the words for the two preferences are ours."""
 
@@ -56,6 +72,24 @@ class Parameters:
     structure_tag: str = ""
     """Empty: the tag that the device came with."""
     igelrmserver: bool = False
+
+
+KNOWN = (
+    Known(CONNECT_TIMEOUT, f"{DEFAULT_CONNECT_TIMEOUT:.0f}", _since(Behaviour.REGISTRY_CONNECT_TIMEOUT),
+          "seconds for one connector, 1 to 3,600", "W10"),
+    Known(RELEASE, f"{RELEASE_DELAY:.0f}", _since(Behaviour.RELEASE_RULE),
+          'seconds that "unknown" must last before the registration is dropped, at most 30 days', "L5"),
+    Known(RANKING, str(Ranking.NONE), _since(Behaviour.RANKS_CONNECTORS),
+          "which connectors come first: `no preference` (random order), `ums` or `icg`", "W7"),
+    Known(IGELRMSERVER, "false", _since(Behaviour.IGELRMSERVER_FALLBACK),
+          "ask the name igelrmserver when no other address answers", "W9"),
+    Known(STRUCTURE_TAG, "", _since(Behaviour.REGISTRY_STRUCTURE_TAG),
+          "structure tag instead of the one it came with", "6.2"),
+    Known(LOG_AUTHENTICATION, "false", _since(Behaviour.REPORTS_LOG_ONS), "tell users that log on and off", "5.3"),
+    Known(ASSETS, "true", _since(Behaviour.REPORTS_ASSETS), "tell assets that come and go", "AI3"),
+    Known(ASSET_DELAY, f"{DEFAULT_ASSET_DELAY:.0f}", _since(Behaviour.REPORTS_ASSETS),
+          "seconds before an asset event is told, at most 3,600", "AI3"),
+)  # fmt: skip
 
 
 def read_parameters(settings: Mapping[str, str], firmware: FirmwareVersion) -> Parameters:

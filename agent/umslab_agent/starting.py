@@ -32,7 +32,7 @@ def start_up(unit: Unit) -> tuple[SettingsDocument, Installed]:
     folder.boots.save(msgspec.structs.replace(boots, count=unit.boot))
     folder.drop_finished_request()
     installed, document = folder.installed.load(), folder.settings.load()
-    for kept in (folder.connectors, folder.announced_roots, folder.reached, folder.inbox):
+    for kept in (folder.connectors, folder.announced_roots, folder.discovered, folder.reached, folder.inbox):
         kept.load()  # so that damage is told now
     unit.put_in_effect(installed.settings)
     unit.tell(Kind.BOOTED, f"boot {unit.boot}, firmware {unit.persona.firmware}", boot=unit.boot)
@@ -52,14 +52,17 @@ def _finish_what_was_promised(unit: Unit) -> None:
         unit.tell(Kind.FIRMWARE, f"firmware {unit.persona.firmware} installed", firmware=unit.persona.firmware)
 
 
-def look_around(unit: Unit) -> Booted:
-    """Return where on its way the device stands. Raises `CertificateError` or `DeviceFolderError`."""
+def look_around(unit: Unit, *, discovers: bool = False) -> Booted:
+    """Return where on its way the device stands. Raises `CertificateError` or `DeviceFolderError`.
+
+    A device that `discovers` its UMS and has no certificate yet looks for it anew at each boot, and trusts anew.
+    """
     folder = unit.folder
     enrolled = folder.load_identity() is not None
     roots, _ = folder.load_trust()
     return Booted(
         enrolled=enrolled and bool(roots),
-        trusted=bool(roots),
+        trusted=bool(roots) and (enrolled or not discovers),
         request_pending=folder.load_request() is not None,
         renewal_due=enrolled and is_renewal_due(unit),
         unknown_for=_unknown_for(unit),

@@ -18,6 +18,7 @@ import trio
 from umslab_runtime.network import DialError, DialProblem, Listener, ListenError, Network
 from umslab_runtime.streams import Address, Transport
 from umslab_runtime.tls_memory import MemoryTLSStream
+from umslab_runtime.udp_memory import Datagrams, MemoryUdp
 
 if TYPE_CHECKING:
     import ssl
@@ -40,6 +41,7 @@ class MemoryNetwork:
         self.latency = latency
         self.names: dict[str, str] = {}
         self.listeners: dict[Address, MemoryListener] = {}
+        self.datagrams = Datagrams(self.connected)
         self._links: dict[frozenset[str], _Link] = {}
         self._next_port = _FIRST_EPHEMERAL_PORT
 
@@ -66,6 +68,10 @@ class MemoryNetwork:
         """Break every connection between two hosts, as a rebooted firewall does."""
         for transport in list(self.link(one, other).transports):
             transport.break_off()
+
+    def connected(self, one: str, other: str) -> bool:
+        """Whether datagrams get from one to the other now."""
+        return self.link(one, other).up.is_set()
 
     def link(self, one: str, other: str) -> _Link:
         """Return the link between two hosts."""
@@ -128,6 +134,14 @@ class MemoryHost(Network):
         up, down = _Pipe(link, network.latency), _Pipe(link, network.latency)
         listener.offer(MemoryTransport(link, here, incoming=up, outgoing=down))
         return MemoryTransport(link, there, incoming=down, outgoing=up)
+
+    async def udp(self, host: str, port: int) -> MemoryUdp:
+        """Open a UDP endpoint of this host; the address asked for is replaced by the host's name."""
+        del host
+        await trio.lowlevel.checkpoint()
+        network = self._network
+        address = Address(self._name, port or network.take_port())
+        return network.datagrams.open(address, network.names, network.latency)
 
 
 class MemoryListener(Listener):

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING
 import trio
 
 from umslab_runtime.network import DialError, DialProblem, Listener, ListenError, Network
+from umslab_runtime.packet import open_packets
 from umslab_runtime.policy import LOOPBACK_ONLY, TargetPolicy, TargetRefusedError
 from umslab_runtime.streams import Address
 from umslab_runtime.tls_socket import SocketTransport
+from umslab_runtime.udp import SocketUdp, open_udp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from umslab_protocol.values.host_port import HostPort
     from umslab_protocol.values.unit_id import UnitId
+    from umslab_runtime.packet import PacketEndpoint
     from umslab_runtime.streams import Transport
 
 _BACKLOG = 4096
@@ -141,6 +144,19 @@ class TrioNetwork(Network):
             except (DialError, TargetRefusedError) as error:
                 failure = failure or error
         raise failure or DialError(DialProblem.NAME_UNKNOWN, f"the name {target.host} has no address")
+
+    async def udp(self, host: str, port: int) -> SocketUdp:
+        """Open a UDP endpoint; see `Network.udp`."""
+        await trio.lowlevel.checkpoint()
+        try:
+            return open_udp(host, port, self._policy)
+        except OSError as error:
+            raise ListenError(_explain_bind(host, port, error)) from error
+
+    async def packets(self, interface: str, *, user_named: bool = False) -> PacketEndpoint:
+        """Open a packet endpoint; see `Network.packets`."""
+        await trio.lowlevel.checkpoint()
+        return open_packets(interface, self._policy, user_named=user_named)
 
 
 async def _connect(address: str, port: int) -> Transport:

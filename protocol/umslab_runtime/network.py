@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from umslab_protocol.values.host_port import HostPort
     from umslab_protocol.values.unit_id import UnitId
+    from umslab_runtime.packet import PacketEndpoint
     from umslab_runtime.streams import Address, Transport
+    from umslab_runtime.udp import UdpEndpoint
 
 
 class DialProblem(StrEnum):
@@ -67,7 +69,7 @@ class Listener(ABC):
 
 
 class Network(ABC):
-    """Listen, dial, resolve."""
+    """Listen, dial, resolve, and send datagrams."""
 
     @abstractmethod
     async def listen(self, host: str, port: int) -> Listener:
@@ -84,3 +86,20 @@ class Network(ABC):
         The target policy is asked for every address before anything is sent to it. Raises `DialError` or
         `policy.TargetRefusedError`; the caller bounds the time.
         """
+
+    @abstractmethod
+    async def udp(self, host: str, port: int) -> UdpEndpoint:
+        """Open a UDP endpoint on a literal address; port 0 takes any free one. Raises `ListenError`.
+
+        The target policy is asked for every datagram. Only inside a network namespace that umslab made may one go to
+        everybody.
+        """
+
+    async def packets(self, interface: str, *, user_named: bool = False) -> PacketEndpoint:
+        """Open an endpoint for datagrams from MAC addresses of its own; only in a network namespace (`packet.py`).
+
+        `user_named`: the user named this very interface on the command line. Raises `ListenError` and
+        `policy.TargetRefusedError`.
+        """
+        del interface, user_named
+        raise ListenError("this network has no links to send packets on")

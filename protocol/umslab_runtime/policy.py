@@ -9,6 +9,8 @@ Decided on the *resolved* address at every dial, whoever asked for it: a user, a
 - Outside loopback a simulated device has a locally administered unit ID (02...), so that it can never overwrite the
   record of a real endpoint.
 - Broadcast, multicast and unspecified addresses are never called.
+- Inside a network namespace that umslab made (`namespace`, given only by code that made it or asked
+  `namespaces.whereabouts`) private addresses are free, and datagrams may be broadcast.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from umslab_protocol.values.unit_id import UnitId
 
 IPAddress = IPv4Address | IPv6Address
+EVERYBODY = IPv4Address("255.255.255.255")
 
 
 class TargetRefusedError(Exception):
@@ -34,6 +37,8 @@ class TargetPolicy:
     """The rules, with the addresses the user said to own."""
 
     owned: frozenset[IPAddress] = field(default_factory=frozenset)
+    namespace: bool = False
+    """Whether everything this leads to is a network namespace made for it."""
 
     def check(self, address: str, unit_id: UnitId | None = None) -> None:
         """Raise `TargetRefusedError` unless this literal address may be called (as this simulated device).
@@ -43,11 +48,11 @@ class TargetPolicy:
         ip = effective_address(address)
         if ip.is_loopback:
             return
-        if ip.is_multicast or ip.is_unspecified or ip == IPv4Address("255.255.255.255") or ip.is_reserved:
+        if ip.is_multicast or ip.is_unspecified or ip == EVERYBODY or ip.is_reserved:
             raise TargetRefusedError(f"{ip} is not the address of one machine, so umslab does not call it")
         if not (ip.is_private or ip.is_link_local):
             raise TargetRefusedError(f"{ip} is a public address, and umslab does not bring simulated devices there")
-        if ip not in self.owned:
+        if ip not in self.owned and not self.namespace:
             raise TargetRefusedError(
                 f"{ip} is outside this machine: if it is yours, say so with --i-own {ip} (or its name)"
             )
@@ -56,6 +61,12 @@ class TargetPolicy:
                 f"unit ID {unit_id} could belong to a real endpoint: outside loopback a simulated device needs one "
                 f"whose MAC is locally administered, such as 02{unit_id[2:12]}"
             )
+
+    def check_datagram(self, address: str, unit_id: UnitId | None = None) -> None:
+        """The same for one datagram, which may go to everybody on the link inside a namespace that umslab made."""
+        if self.namespace and effective_address(address) == EVERYBODY:
+            return
+        self.check(address, unit_id)
 
 
 def effective_address(address: str) -> IPAddress:

@@ -14,6 +14,9 @@ from umslab.protocol_dump import TappedCodec
 from umslab_agent.behaviour import DeviceBehaviour
 from umslab_agent.contexts import TlsContexts
 from umslab_agent.device import Device
+from umslab_agent.dhcp_source import DhcpSource
+from umslab_agent.discovery import DEFAULT_SOURCES, Discovery, Source, command_line
+from umslab_agent.dns_source import DnsSource
 from umslab_agent.happenings import ignore
 from umslab_agent.onboarding import World
 from umslab_agent.persona import derive_persona
@@ -24,6 +27,7 @@ from umslab_protocol.values.firmware import DEFAULT_FIRMWARE, Behaviour, Firmwar
 from umslab_protocol.values.unit_id import UnitId
 from umslab_protocol.wire.codec import ENTRY_POINT_GROUP
 from umslab_runtime.clock import SystemClock
+from umslab_runtime.dns import DnsClient, DnsNetwork, DnsSettings, ask_by_socket, read_resolv_conf
 from umslab_runtime.executor import ThreadExecutor
 from umslab_runtime.net_trio import TrioNetwork
 from umslab_runtime.network import DialError
@@ -34,12 +38,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from umslab_agent.device import Change
+    from umslab_agent.discovery import Finder
     from umslab_agent.folder import DeviceFolder
     from umslab_agent.happenings import Happening
     from umslab_agent.persona import Persona
     from umslab_agent.trust import TrustMode
     from umslab_protocol.values.host_port import HostPort
     from umslab_protocol.wire.codec import SessionCodec
+    from umslab_protocol.wire.dhcp_options import Option
     from umslab_runtime.http_client import Tap
     from umslab_runtime.policy import IPAddress
 
@@ -50,7 +56,8 @@ WRITE_SECONDS = 20.0
 class DeviceOptions:
     """What a user can say about a device."""
 
-    target: HostPort
+    target: HostPort | None
+    """None: the sources find it."""
     trust_mode: TrustMode
     auth_key: str | None = None
     firmware: FirmwareVersion | None = None
@@ -60,6 +67,19 @@ class DeviceOptions:
     key_type: KeyType = KeyType.P256
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     behaviour: DeviceBehaviour = field(default_factory=DeviceBehaviour)
+    finding: Finding | None = None
+    """None: nothing is looked for, `target` it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a user can say about how a device finds its UMS."""
+
+    sources: tuple[Source, ...] = DEFAULT_SOURCES
+    lease: tuple[Option, ...] | None = None
+    nameservers: tuple[HostPort, ...] = ()
+    """None: those of /etc/resolv.conf, as far as the target policy lets us ask them."""
+    search: tuple[str, ...] = ()
 
 
 def load_persona(folder: DeviceFolder, options: DeviceOptions) -> Persona:
@@ -85,7 +105,11 @@ def load_persona(folder: DeviceFolder, options: DeviceOptions) -> Persona:
 
 @asynccontextmanager
 async def open_world(
-    *, owned_hosts: Sequence[str] = (), session_codec: str = "json", tap: Tap | None = None
+    *,
+    owned_hosts: Sequence[str] = (),
+    session_codec: str = "json",
+    tap: Tap | None = None,
+    finding: Finding | None = None,
 ) -> AsyncIterator[World]:
     """Open the real world for devices: sockets, system clock, worker threads.
 
@@ -93,7 +117,11 @@ async def open_world(
     """
     codec: SessionCodec = plugins.load(ENTRY_POINT_GROUP, session_codec)
     clock = SystemClock()
-    network = TrioNetwork(TargetPolicy(await _owned_addresses(owned_hosts)))
+    policy = TargetPolicy(await _owned_addresses(owned_hosts))
+    client, network = None, TrioNetwork(policy)
+    if finding is not None:
+        client = dns_client(finding, policy)
+        network = DnsNetwork(policy, client) if finding.nameservers else network
     async with open_session_host(clock, write_seconds=WRITE_SECONDS) as host:
         yield World(
             network=network,
@@ -104,6 +132,7 @@ async def open_world(
             host=host,
             entropy=os.urandom,
             tap=tap,
+            dns=client,
         )
 
 
@@ -131,6 +160,36 @@ def make_device(
         on_change=on_change,
         behaviour=options.behaviour,
         on_happening=on_happening,
+        discovery=_discovery(world, options, FirmwareVersion.parse(persona.firmware)),
+    )
+
+
+def dns_client(finding: Finding, policy: TargetPolicy) -> DnsClient:
+    """Build the resolver: with the name servers the user named, or those of the machine (D1)."""
+    machine = read_resolv_conf()
+    named = frozenset(effective_address(server.host) for server in finding.nameservers)
+    settings = DnsSettings(finding.nameservers or machine.nameservers, finding.search or machine.search)
+    return DnsClient(settings, ask_by_socket, policy=TargetPolicy(policy.owned | named))
+
+
+def _discovery(world: World, options: DeviceOptions, firmware: FirmwareVersion) -> Discovery | None:
+    finding = options.finding
+    if finding is None:
+        return None
+    finders: dict[Source, Finder] = {}
+    if world.dns is not None:
+        finders[Source.DNS] = DnsSource(world.dns).find
+    if finding.lease is not None:
+        dhcp = DhcpSource(finding.lease, firmware)
+        finders |= {Source.DHCP43: dhcp.find_vendor, Source.DHCP224: dhcp.find_global}
+    if options.target is not None:
+        finders[Source.COMMAND_LINE] = command_line(options.target)
+    return Discovery(
+        finding.sources,
+        finders,
+        trust_mode=options.trust_mode,
+        auth_key=options.auth_key,
+        structure_tag=options.structure_tag,
     )
 
 

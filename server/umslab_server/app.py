@@ -29,6 +29,7 @@ from umslab_runtime.session_host import open_session_host
 from umslab_server import backup
 from umslab_server.certificates import encode_issued
 from umslab_server.control.tables import build_control
+from umslab_server.front.automatic import AutomaticFront
 from umslab_server.front.est import Est
 from umslab_server.front.files import FileFront
 from umslab_server.front.pages import Pages
@@ -156,7 +157,8 @@ class UmsServer:
         )
         pages = Pages(services.status, self._version)
         files = FileFront(services.files, services.sessions)
-        return Router(build_table(est, ws_connect, pages, files, est_alias=config.enrolment.alias))
+        automatic = AutomaticFront(services.automatic)
+        return Router(build_table(est, ws_connect, pages, files, automatic, est_alias=config.enrolment.alias))
 
     async def _serve(
         self,
@@ -209,6 +211,7 @@ class UmsServer:
         """Take up what was under way when the server last ended; before the first device comes."""
         await services.rotation.start()
         await services.client_cas.start()
+        await services.automatic.start()
         await services.connectors.start(listeners[0].address.port, chosen=self._config.port != 0)
         await services.commands.open()
 
@@ -234,6 +237,7 @@ class UmsServer:
             "version": self._version,
             "state": await services.status.current(),
             "reasons": services.status.reasons,
+            "notices": services.automatic.notices(),
             "devices": await services.registry.count(),
             "sessions": len(services.presence),
             "connections": connections.open_connections,

@@ -50,6 +50,8 @@ class EnrolmentConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """`manual` answers a first enrolment 202 until `umslab ctl approve`."""
     approval_seconds: Seconds = 60.0
     """Retry-After of such an answer."""
+    automatic: bool = False
+    """Devices that nobody imported register by themselves, without a key (A1, A4): for a rollout only."""
     authentication: Text = "basic"
     """Where the key is carried; `basic`, or the name of a plug-in."""
 

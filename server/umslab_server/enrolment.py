@@ -5,6 +5,7 @@ Rules (the table of `docs/certificates.md`):
 
 - Identity comes from the CSR alone: one CN that is a unit ID. The Basic user name is ignored (X6, X14).
 - A device in the recycle bin is refused (RB4); a pre-imported one is welcome (K8).
+- Instead of a key it may be the token of automatic registration, which is good for one request (automatic.py).
 - With manual approval a first enrolment waits for a person (202, see approval.py); its key is not used up by waiting.
 - The same request under the same key gets the certificate that was already issued, so that a device whose answer was
   lost can ask again; any other request gets a new serial. The same holds for renewals under the same certificate.
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from umslab_certs.authority import Authority
     from umslab_protocol.values.unit_id import UnitId
     from umslab_runtime.clock import Clock
+    from umslab_server.automatic import Automatic
     from umslab_server.presence import Presence
     from umslab_server.store import Store, Writer
     from umslab_server.throttle import Throttle
@@ -103,6 +105,7 @@ class Enrolment:
         accept_expired: bool,
         approval_seconds: float | None = None,
         naming: Naming | None = None,
+        automatic: Automatic | None = None,
     ) -> None:
         """`approval_seconds` is how long a device that waits for approval is to wait; None approves everybody."""
         self._store = store
@@ -115,6 +118,7 @@ class Enrolment:
         self._accept_expired = accept_expired
         self._approval_seconds = approval_seconds
         self._naming = naming or Naming()
+        self._automatic = automatic
 
     async def enrol(self, der: bytes, secret: str, source: str) -> Issued | EnrolmentRefused:
         """Answer `simpleenroll`: `secret` is the key that was presented, `source` the address it came from."""
@@ -128,10 +132,11 @@ class Enrolment:
             return EnrolmentRefused(status=400, message=str(error))
         # A source that guesses a lot no longer fills the event feed with its guesses.
         noisy = self._throttle.is_slowed(source, self._clock.monotonic())
+        by_token = self._automatic is not None and self._automatic.take(unit_id, secret, source)
         with self._throttle.trying(source, unit_id):
             try:
                 answer, replaced = await self._store.change(
-                    lambda writer: self._enrol(writer, request, secret, source, quiet=noisy)
+                    lambda writer: self._enrol(writer, request, None if by_token else secret, source, quiet=noisy)
                 )
             except CertificateError as error:
                 return _cannot_issue(error)
@@ -144,11 +149,12 @@ class Enrolment:
         return answer
 
     def _enrol(
-        self, writer: Writer, request: EnrolmentRequest, secret: str, source: str, *, quiet: bool
+        self, writer: Writer, request: EnrolmentRequest, secret: str | None, source: str, *, quiet: bool
     ) -> tuple[Issued | EnrolmentRefused, bool]:
+        """Without `secret` a token stands for the device, and there is no key."""
         unit_id = request.unit_id
-        key_id = keys.find_usable(writer.connection, secret, unit_id, request.public_key_digest)
-        if key_id is None:
+        key_id = None if secret is None else _find_key(writer, request, secret)
+        if key_id is None and secret is not None:
             if not quiet:
                 writer.event("enrolment-refused", actor=source, unit_id=unit_id, cause="wrong-key")
             return WRONG_KEY, False
@@ -156,7 +162,7 @@ class Enrolment:
         if device is not None and device["binned_at"] is not None:
             writer.event("enrolment-refused", actor=source, unit_id=unit_id, cause="in-bin")
             return IN_BIN, False
-        if earlier := _issued_before(writer, request, certificate.c.key_id == key_id):
+        if earlier := _issued_before(writer, request, _under_key(key_id)):
             return Issued(earlier), False
         active = device is not None and _has_active(writer, unit_id)
         if active and self._known_device is KnownDevice.REFUSE:
@@ -171,12 +177,18 @@ class Enrolment:
         self._register(writer, unit_id, device, key_id)
         if device is not None:  # it may have been reset: what it holds it says at its next hello
             registry.update(writer, unit_id, roots_digest="", connectors_digest="")
-        keys.count_use(writer, key_id, unit_id, request.public_key_digest)
-        issued = self._issue(writer, request, key_id=key_id, renews=None)
-        writer.event("device-enrolled", actor=source, unit_id=unit_id, key=key_id)
-        return issued, replace
+        return self._issue_first(writer, request, key_id, source), replace
 
-    def _register(self, writer: Writer, unit_id: UnitId, device: RowMapping | None, key_id: int) -> None:
+    def _issue_first(self, writer: Writer, request: EnrolmentRequest, key_id: int | None, source: str) -> Issued:
+        issued = self._issue(writer, request, key_id=key_id, renews=None)
+        if key_id is None:
+            writer.event("device-enrolled", actor=source, unit_id=request.unit_id, key_kind="automatic")
+        else:
+            keys.count_use(writer, key_id, request.unit_id, request.public_key_digest)
+            writer.event("device-enrolled", actor=source, unit_id=request.unit_id, key=key_id)
+        return issued
+
+    def _register(self, writer: Writer, unit_id: UnitId, device: RowMapping | None, key_id: int | None) -> None:
         """Make it a registered device: named by the convention unless a person gave it a name, and who brought it."""
         registry.unbury(writer, unit_id)
         if device is None:
@@ -189,7 +201,7 @@ class Enrolment:
         nameless = device is None or device["name"] == registry.default_name(unit_id)
         if is_new and nameless and (name := self._naming.next_name(writer)) is not None:
             registry.update(writer, unit_id, name=name)
-        onboarded_by, role = keys.onboarder(writer.connection, key_id)
+        onboarded_by, role = ("", "") if key_id is None else keys.onboarder(writer.connection, key_id)
         if onboarded_by or role:
             registry.update(writer, unit_id, onboarded_by=onboarded_by, onboarding_role=role)
 
@@ -287,6 +299,17 @@ def _request_digest(request: EnrolmentRequest) -> str:
 
 def _valid() -> ColumnElement[bool]:
     return and_(certificate.c.revoked_at.is_(None), certificate.c.superseded_at.is_(None))
+
+
+def _find_key(writer: Writer, request: EnrolmentRequest, secret: str) -> int | None:
+    return keys.find_usable(writer.connection, secret, request.unit_id, request.public_key_digest)
+
+
+def _under_key(key_id: int | None) -> ColumnElement[bool]:
+    """A first certificate under this key, or under the token of automatic registration."""
+    if key_id is None:
+        return and_(certificate.c.key_id.is_(None), certificate.c.renews.is_(None))
+    return certificate.c.key_id == key_id
 
 
 def _issued_before(writer: Writer, request: EnrolmentRequest, under: ColumnElement[bool]) -> bytes | None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from umslab_protocol.values.host_port import parse_host_port
 from umslab_runtime.workers import Workers
 from umslab_server.approval import Approvals
+from umslab_server.automatic import Automatic
 from umslab_server.certificates import Certificates, open_or_create, refuse_lost, standard_context
 from umslab_server.client_cas import ClientCas
 from umslab_server.commanding.commands import Commands
@@ -70,6 +71,7 @@ class Services:
     status: StatusMonitor
     sessions: DeviceSessions
     enrolment: Enrolment
+    automatic: Automatic
     why: Why
     configuration: Configuration
     directories: Directories
@@ -159,6 +161,7 @@ def _build(
     )
     registry = Registry(store, presence, recycle_bin=config.registry.recycle_bin)
     registry.on_gone = commands.gone
+    automatic = Automatic(store, Throttle(config.throttle), enabled=config.enrolment.automatic, clock=clock)
     rotation = Rotation(store, presence, certificates, clock=clock)
     connectors = Connectors(store, presence, config=config.connectors, names=config.names, clock=clock)
     return Services(
@@ -176,7 +179,8 @@ def _build(
             handlers={**Reports(store, placing=rules).handlers(), **configuration.handlers()},
             on_greeted=[rules.greeted, rotation.greeted, connectors.greeted, commands.greeted],
         ),
-        enrolment=_build_enrolment(config, store, presence, certificates, clock=clock),
+        enrolment=_build_enrolment(config, store, presence, certificates, automatic, clock=clock),
+        automatic=automatic,
         why=Why(store, presence, clock=clock),
         configuration=configuration,
         directories=Directories(store, configuration),
@@ -198,7 +202,13 @@ def _build(
 
 
 def _build_enrolment(
-    config: ServerConfig, store: Store, presence: Presence, certificates: Certificates, *, clock: Clock
+    config: ServerConfig,
+    store: Store,
+    presence: Presence,
+    certificates: Certificates,
+    automatic: Automatic,
+    *,
+    clock: Clock,
 ) -> Enrolment:
     return Enrolment(
         store,
@@ -211,6 +221,7 @@ def _build_enrolment(
         accept_expired=config.enrolment.accept_expired,
         approval_seconds=config.enrolment.approval_seconds if config.enrolment.approval == "manual" else None,
         naming=Naming(config.registry.naming_prefix, config.registry.naming_digits),
+        automatic=automatic,
     )
 
 

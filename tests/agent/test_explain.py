@@ -63,6 +63,7 @@ def test_the_rest_of_the_errors() -> None:
     assert explain(Phase.ENROL, RemoteProtocolError("x" * 5_000)).reason == Reason.BAD_ANSWER
     assert len(explain(Phase.ENROL, RemoteProtocolError("x" * 5_000)).detail) == 300
     assert explain(Phase.ENROL, CertificateError(Fault.UNREADABLE, "m")).reason == Reason.BAD_ANSWER
+    assert explain(Phase.RENEW, CertificateError(Fault.EXPIRED, "m")).reason == Reason.CERTIFICATE_TIME
     assert explain(Phase.STORE, OSError(28, "No space left on device", "/state/x")).reason == Reason.NOT_SAVED
     assert "/state/x" in explain(Phase.STORE, OSError(28, "No space left on device", "/state/x")).detail
     assert explain(Phase.SESSION, RuntimeError()).reason == Reason.LOST

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 import pytest
@@ -14,14 +15,17 @@ from umslab_agent.behaviour import DeviceBehaviour
 from umslab_protocol.wire.close_codes import CloseCode
 from umslab_protocol.wire.messages import PushAppStatus, PushFileStatus
 from umslab_protocol.wire.orders import AppOrder, CommandName, FileOrder, ResultState
+from umslab_runtime.executor import Executor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from trio.testing import MockClock
 
     from umslab_protocol.wire.messages import SettingsMessage
 
+T = TypeVar("T")
 BROWSER = AppOrder(name="browser", version="1.2")
 VIEWER = AppOrder(name="viewer", version="3.0")
 
@@ -69,6 +73,36 @@ async def test_what_is_not_in_the_document_goes(tmp_path: Path, autojump_clock: 
         assert ["keep"] == [path.name for path in device.folder.files.iterdir()]
         assert (2, {}, ["viewer"]) == (installed.version, installed.settings, [app.name for app in installed.apps])
         assert 1 == [happening.text for happening in device.happenings].count("app viewer 3.0 installed")
+
+
+class _SlowDisk(Executor):
+    """Each write takes as long as the test says, and is never abandoned, as in a worker thread."""
+
+    def __init__(self, *seconds: float) -> None:
+        self._seconds = list(seconds)
+
+    async def run(self, call: Callable[[], T]) -> T:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(self._seconds.pop(0) if self._seconds else 0)
+            return call()
+        raise AssertionError("a shielded scope is not left early")
+
+
+async def test_a_document_that_comes_while_the_last_state_is_written(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """The work on the older one ends by itself then; the newer one is not taken for done."""
+    async with open_desk(tmp_path) as desk:
+        desk.settings(1, {}, apps=[BROWSER])
+        device = desk.device()
+        await device.until_happening("browser 1.2 installing")
+        unit = device.device._unit
+        unit.world = replace(unit.world, executor=_SlowDisk(60))  # the write of "installed"
+        await trio.sleep(40)
+        await desk.push(await desk.session(), desk.settings(2, {"a": "b"}, apps=[BROWSER, VIEWER]))
+        with trio.fail_after(200):
+            await device.until_happening("viewer 3.0 installed")
+
+        assert {"a": "b"} == device.folder.installed.load().settings
+        assert 1 == [happening.text for happening in device.happenings].count("app browser 1.2 installed")
 
 
 async def test_an_app_may_fail(tmp_path: Path, autojump_clock: MockClock) -> None:

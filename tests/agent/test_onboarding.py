@@ -6,6 +6,8 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +29,7 @@ from umslab_protocol.values.host_port import HostPort
 from umslab_protocol.values.unit_id import UnitId
 from umslab_protocol.wire.codec import JsonCodec
 from umslab_protocol.wire.transfer import decode_body
+from umslab_runtime.clock import SkewedClock
 from umslab_runtime.executor import InlineExecutor
 from umslab_runtime.http import Request, Response, text_response
 from umslab_runtime.session_host import open_session_host
@@ -291,6 +294,23 @@ async def test_renewal_uses_the_certificate_and_a_new_key(tmp_path: Path, autoju
         assert second is not None
         assert first.public_key() != second.public_key()
         assert fingerprint(first).digits == _presented(server.requests[-1])
+
+
+async def test_a_clock_that_went_wrong_stops_the_renewal(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """SE7: by its own calendar the server's certificate has expired, so nothing is sent over that connection."""
+    async with _device(tmp_path) as (onboarding, server, _):
+        server.answers["simpleenroll"] = lambda request: _issue(server, request)
+        await onboarding.establish_trust()
+        await onboarding.prepare_request()
+        await onboarding.enrol()
+        right = onboarding._world
+        onboarding._world = replace(right, clock=SkewedClock(right.clock, timedelta(days=800)))
+
+        failure = await onboarding.renew()
+
+        assert failure is not None
+        assert (Phase.RENEW, Reason.CERTIFICATE_TIME) == (failure.phase, failure.reason)
+        assert ["cacerts", "simpleenroll"] == server.paths()
 
 
 def _presented(request: Request) -> str:

@@ -70,3 +70,16 @@ def test_older_firmware_has_no_delay_and_no_assets() -> None:
     old = read_parameters({parameters.RELEASE: "60"}, FirmwareVersion(12, 6, 0))
 
     assert (0.0, False) == (old.release_delay, old.assets)
+
+
+def test_the_table_for_people() -> None:
+    """Every parameter is in it once, and its default there is what an unset one means."""
+    names = {
+        parameters.CONNECT_TIMEOUT, parameters.RELEASE, parameters.RANKING, parameters.LOG_AUTHENTICATION,
+        parameters.ASSETS, parameters.ASSET_DELAY, parameters.STRUCTURE_TAG, parameters.IGELRMSERVER,
+    }  # fmt: skip
+    defaults = {one.name: one.default for one in parameters.KNOWN}
+
+    assert names == set(defaults)
+    assert len(names) == len(parameters.KNOWN)
+    assert Parameters() == read_parameters(defaults, DEFAULT_FIRMWARE)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize(
     "name",
-    ["boots", "settings", "installed", "connectors", "roots", "reached", "journal", "inbox"],
+    ["boots", "settings", "installed", "connectors", "roots", "discovered", "reached", "journal", "inbox"],
 )
 async def test_damage_is_told_at_boot(tmp_path: Path, autojump_clock: MockClock, name: str) -> None:
     """A broken file ends the life with phase start and the file's name, not with a traceback."""

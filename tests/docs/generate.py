@@ -17,13 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from umslab_agent import actions, parameters
+from umslab_agent.behaviour import DeviceBehaviour
 from umslab_protocol.machines.session import MAX_BAD_MESSAGES
 from umslab_protocol.values import failure
 from umslab_protocol.values.firmware import Behaviour
 from umslab_protocol.wire import close_codes, inventory, orders
 from umslab_protocol.wire import messages as wire_messages
 from umslab_protocol.wire.messages import FROM_DEVICE, FROM_SERVER, MESSAGE_TYPES, Hello, Welcome
+from umslab_protocol.wire.orders import CommandName
 from umslab_protocol.wire.provenance import FORMATS
+from umslab_server.commanding import parameters as checked
 from umslab_server.config import ServerConfig
 from umslab_server.reports import KEPT_ASSET_EVENTS, KEPT_LOGONS
 from umslab_server.sessions import MAX_UNANSWERED
@@ -73,7 +77,7 @@ def settings() -> str:
     def walk(kind: type[msgspec.Struct], prefix: str) -> None:
         sentences = _docstrings(kind)
         for entry in msgspec.structs.fields(kind):
-            default = entry.default_factory() if entry.default is msgspec.NODEFAULT else entry.default
+            default = _default(entry)
             if isinstance(default, msgspec.Struct):
                 walk(type(default), f"{prefix}{entry.name}.")
                 continue
@@ -82,6 +86,10 @@ def settings() -> str:
 
     walk(ServerConfig, "")
     return _table(("Key", "Default", "Meaning"), rows)
+
+
+def _default(entry: msgspec.structs.FieldInfo) -> Any:
+    return entry.default_factory() if entry.default is msgspec.NODEFAULT else entry.default
 
 
 def firmware() -> str:
@@ -219,6 +227,36 @@ def _list_limits() -> list[tuple[int, str, str]]:
     ]
 
 
+def behaviour() -> str:
+    """Every key of a behaviour file."""
+    sentences = _docstrings(DeviceBehaviour)
+    rows: list[tuple[object, ...]] = [
+        (f"`{entry.name}`", f"`{msgspec.json.encode(_default(entry)).decode()}`", sentences[entry.name])
+        for entry in msgspec.structs.fields(DeviceBehaviour)
+    ]
+    return _table(("Key", "Default", "Meaning"), rows)
+
+
+def parameter_table() -> str:
+    """The parameters that a device obeys."""
+    rows: list[tuple[object, ...]] = [
+        (f"`{one.name}`", f"`{one.default}`" if one.default else "empty", one.since, one.meaning, one.fact)
+        for one in parameters.KNOWN
+    ]
+    return _table(("Parameter", "Default", "Since", "Meaning", "Fact"), rows)
+
+
+def commands() -> str:
+    """Every command with its parameters and what it does."""
+    rows: list[tuple[object, ...]] = []
+    for name in CommandName:
+        needed = checked.NEEDED.get(name)
+        allowed = checked.ALLOWED.get(name)
+        given = f"`{needed}`" if needed else f"`{allowed}`, optional" if allowed else "-"
+        rows.append((f"`{name}`", given, " ".join((actions.ACTIONS[name].__doc__ or "").split())))
+    return _table(("Command", "Parameter", "What the device does"), rows)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "firmware": firmware,
@@ -227,6 +265,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "close-codes": close_codes_table,
     "messages": messages,
     "limits": limits,
+    "behaviour": behaviour,
+    "parameters": parameter_table,
+    "commands": commands,
 }
 
 

@@ -2,11 +2,11 @@
 """Every command shown in a document is run, in order, as its reader would.
 
 A block of commands is a fence marked `console` with lines that begin with `$`. A comment above it can say more:
-`<!-- run: background -->` starts a server and waits until it is ready, `<!-- run: background again -->` stops the last
-one that was started so before, `<!-- run: background, until WORD -->` starts something else and waits until it has said
-the word; `<!-- run: when WORD -->` waits until what was started last has said a word (once more), `<!-- run: exit N -->`
-expects an exit code, `<!-- run: skip, WHY -->` says what runs the command instead. Documents use the default port, so
-each runs in a network namespace of its own.
+`<!-- run: background -->` starts a server and waits until it is ready, `<!-- run: background again -->` stops the
+last one that was started so before, `<!-- run: background, until WORD -->` starts something else and waits until it
+has said the word; `<!-- run: when WORD -->` waits until what was started last has said a word (once more), `<!-- run:
+exit N -->` expects an exit code, `<!-- run: skip, WHY -->` says what runs the command instead. Documents use the
+default port, so each runs in a network namespace of its own.
 """
 
 from __future__ import annotations
@@ -77,8 +77,9 @@ def _script(blocks: list[Block]) -> str:
         for command in block.commands:
             lines.append(f"echo '+ '{_quoted(command)} >&2")
             if kind.startswith("background"):
-                lines.append(f'exec {{said}}< <(exec {command} 2>&1); running="$! $running"')
-                lines += [f"heard {_quoted(word or _READY)}", *([] if word else ["server=$!"])]
+                lines += ["mkfifo said.fifo", f"{command} > said.fifo 2>&1 &", 'running="$! $running"']
+                lines += ["exec {said}< said.fifo", "rm said.fifo", f"heard {_quoted(word or _READY)}"]
+                lines += [] if word else ["server=$!"]
             else:
                 wanted = int(block.how.removeprefix("exit ")) if block.how.startswith("exit ") else 0
                 lines.append(f'{command}\ncode=$?; [ $code = {wanted} ] || {{ echo "exit code $code" >&2; exit 1; }}')
@@ -112,7 +113,7 @@ def test_commands_of(path: Path, tmp_path: Path) -> None:
             start_new_session=True,
         )
         try:
-            code = done.wait(240)
+            code = done.wait(400)
         except subprocess.TimeoutExpired:
             os.killpg(done.pid, signal.SIGKILL)
             code = done.wait()

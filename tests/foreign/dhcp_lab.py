@@ -11,6 +11,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
 from umslab_protocol.wire.dhcp_options import Option
@@ -23,6 +24,26 @@ if TYPE_CHECKING:
 
 SERVER, CLIENT, SUBNET = "10.77.0.1", "10.77.0.2", "10.77.0.0"
 POOL = ("10.77.0.100", "10.77.0.150")
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What a server may give away, and to whom it listens."""
+
+    first: str = POOL[0]
+    last: str = POOL[1]
+    subnet: str = SUBNET
+    prefix: int = 24
+    direct: bool = False
+    """Kea hears devices on the link, and not only relays."""
+    seconds: int = 3600
+
+    @property
+    def mask(self) -> str:
+        """The subnet mask in dots."""
+        return str(IPv4Network(f"{self.subnet}/{self.prefix}").netmask)
+
+
 READY = {
     "dnsmasq": r"DHCP, IP range|started",
     "dhcpd": r"Server starting service|Sending on",
@@ -43,6 +64,13 @@ class Lan:
         done = run("ip", "netns", "exec", self.client, *asking)
         pairs = [line.partition("=") for line in done.out.splitlines()]
         return [Option(int(code), bytes.fromhex(value)) for code, _, value in pairs]
+
+    def umslab(self, *arguments: str | Path, exit_code: int = 0) -> dict[str, Any]:
+        """What `umslab dhcp lease --json` says in the namespace of the client."""
+        verb = (sys.executable, "-m", "umslab", "dhcp", "lease", *arguments, "--json")
+        done = run("ip", "netns", "exec", self.client, *verb, check=False)
+        assert exit_code == done.code, done.out + done.err
+        return dict(json.loads(done.out)["lease"])
 
 
 @contextmanager
@@ -72,13 +100,13 @@ def lan() -> Iterator[Lan]:
 
 def check(kind: str, snippet: str, folder: Path) -> Finished:
     """Let the real program read a configuration, without starting it."""
-    return run(*_command(kind, _whole(kind, snippet, folder), folder, test=True), env=_environment(folder))
+    return run(*_command(kind, _whole(kind, snippet, folder, Pool()), folder, test=True), env=_environment(folder))
 
 
 @contextmanager
-def serving(kind: str, snippet: str, folder: Path, where: Lan) -> Iterator[Daemon]:
+def serving(kind: str, snippet: str, folder: Path, where: Lan, pool: Pool | None = None) -> Iterator[Daemon]:
     """Run the real server in its namespace until the block ends."""
-    argv = _command(kind, _whole(kind, snippet, folder), folder, test=False)
+    argv = _command(kind, _whole(kind, snippet, folder, pool or Pool()), folder, test=False)
     with in_background("ip", "netns", "exec", where.server, *argv, env=_environment(folder)) as daemon:
         daemon.wait_for(READY[kind])
         yield daemon
@@ -99,30 +127,39 @@ def _command(kind: str, configuration: Path, folder: Path, *, test: bool) -> Seq
     return ("kea-dhcp4", "-t" if test else "-c", configuration)
 
 
-def _whole(kind: str, snippet: str, folder: Path) -> Path:
+def _whole(kind: str, snippet: str, folder: Path, pool: Pool) -> Path:
     """What was printed, with the few lines around it that every server needs."""
     file = folder / f"{kind}.conf"
-    first, last = POOL
+    first, last = pool.first, pool.last
     if kind == "dnsmasq":
         around = (
             "port=0\nno-ping\nno-resolv\nno-hosts\ninterface=eth0\nlog-facility=-\nuser=root\n"
             f"pid-file={folder}/dnsmasq.pid\ndhcp-leasefile={folder}/dnsmasq.leases\n"
-            f"dhcp-range={first},{last},255.255.255.0,1h\n"
+            f"dhcp-range={first},{last},{pool.mask},{pool.seconds}\ndhcp-lease-max=5000\n"
         )
         file.write_text(snippet + around)
     elif kind == "dhcpd":
-        file.write_text(f"{snippet}authoritative;\nsubnet {SUBNET} netmask 255.255.255.0 {{ range {first} {last}; }}\n")
+        file.write_text(
+            f"{snippet}authoritative;\ndefault-lease-time {pool.seconds};\nmax-lease-time {pool.seconds};\n"
+            f"subnet {pool.subnet} netmask {pool.mask} {{ range {first} {last}; }}\n"
+        )
     else:
-        file.write_text(json.dumps(_kea(snippet)))
+        file.write_text(json.dumps(_kea(snippet, folder, pool)))
     return file
 
 
-def _kea(snippet: str) -> dict[str, Any]:
+def _kea(snippet: str, folder: Path, pool: Pool) -> dict[str, Any]:
     printed = json.loads(re.sub(r"(?m)^//.*$", "", snippet))
-    subnet = {"id": 1, "subnet": f"{SUBNET}/24", "pools": [{"pool": " - ".join(POOL)}]}
+    subnet = {
+        "id": 1,
+        "subnet": f"{pool.subnet}/{pool.prefix}",
+        "pools": [{"pool": f"{pool.first} - {pool.last}"}],
+        "valid-lifetime": pool.seconds,
+        "authoritative": True,
+    }
     printed["Dhcp4"] |= {
-        "interfaces-config": {"interfaces": ["eth0"], "dhcp-socket-type": "udp"},
-        "lease-database": {"type": "memfile", "persist": False},
+        "interfaces-config": {"interfaces": ["eth0"], "dhcp-socket-type": "raw" if pool.direct else "udp"},
+        "lease-database": {"type": "memfile", "persist": True, "name": str(folder / "kea.leases")},
         "subnet4": [subnet],
         "loggers": [{"name": "kea-dhcp4", "output_options": [{"output": "stdout"}], "severity": "INFO"}],
         "multi-threading": {"enable-multi-threading": False},

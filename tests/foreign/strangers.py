@@ -137,6 +137,14 @@ class Daemon:
         self._process.stdin.write(line.encode() + b"\n")
         self._process.stdin.flush()
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait until it ends by itself; returns its exit code."""
+        return self._process.wait(STOP_SECONDS)
+
     def stop(self) -> int:
         """Ask the program to end, insist when it does not; returns its exit code."""
         if self._process.poll() is None:

@@ -126,3 +126,29 @@ def test_policy_does_not_change() -> None:
     with pytest.raises(AttributeError):
         LOOPBACK_ONLY.owned = frozenset()  # type: ignore[misc]
     assert frozenset() == LOOPBACK_ONLY.owned
+
+
+IN_NAMESPACE = TargetPolicy(namespace=True)
+
+
+def test_namespace_frees_its_neighbours() -> None:
+    """Inside a namespace that umslab made, private addresses need no word of the user; public ones stay refused."""
+    for address in PRIVATE:
+        IN_NAMESPACE.check(address, SIMULATED)
+        with pytest.raises(TargetRefusedError):
+            IN_NAMESPACE.check(address, REAL)
+    for address in (*PUBLIC, *NO_MACHINE):
+        with pytest.raises(TargetRefusedError):
+            IN_NAMESPACE.check(address)
+
+
+def test_broadcast_needs_the_namespace() -> None:
+    """A datagram may go to everybody there, and nowhere else; a connection never."""
+    IN_NAMESPACE.check_datagram("255.255.255.255")
+    for policy in (LOOPBACK_ONLY, TargetPolicy(owned=frozenset({ip_address("255.255.255.255")}))):
+        with pytest.raises(TargetRefusedError):
+            policy.check_datagram("255.255.255.255")
+    for address in ("0.0.0.0", "224.0.0.1", "8.8.8.8"):
+        with pytest.raises(TargetRefusedError):
+            IN_NAMESPACE.check_datagram(address)
+    LOOPBACK_ONLY.check_datagram("127.0.0.1")

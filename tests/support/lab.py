@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from umslab_agent.behaviour import DeviceBehaviour
+    from umslab_agent.discovery import Discovery
     from umslab_agent.happenings import Happening
     from umslab_runtime.clock import Clock
     from umslab_runtime.network import Network
@@ -177,6 +178,7 @@ class Lab:
         target: HostPort | None = None,
         behaviour: DeviceBehaviour | None = None,
         structure_tag: str = "",
+        discovery: Discovery | None = None,
     ) -> LabDevice:
         """Switch a device on; the same name later means the same folder, as after a reboot."""
         folder = self.folder(name)
@@ -199,7 +201,7 @@ class Lab:
         lab_device.device = Device(
             persona,
             folder,
-            target or self.target,
+            None if discovery is not None else target or self.target,
             world,
             life=DeviceLife(policy or RetryPolicy(), release_delay=86_400.0, chance=self._chance(persona.unit_id)),
             trust_mode=trust_mode or self.token_mode(),
@@ -208,6 +210,7 @@ class Lab:
             on_change=lab_device.note,
             behaviour=behaviour,
             on_happening=lab_device.happened,
+            discovery=discovery,
         )
         self.nursery.start_soon(live, lab_device)
         return lab_device

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from umslab.one_device import DeviceOptions, load_persona, open_world, release_delay
+from umslab.one_device import DeviceOptions, Finding, dns_client, load_persona, open_world, release_delay
 from umslab.settings import SettingsError
 from umslab_agent.folder import DeviceFolder
 from umslab_agent.trust import TrustMode
 from umslab_protocol.values.firmware import FirmwareVersion
 from umslab_protocol.values.host_port import HostPort
 from umslab_protocol.values.unit_id import UnitId
+from umslab_runtime.dns import DnsNetwork
+from umslab_runtime.policy import TargetPolicy, TargetRefusedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,3 +67,26 @@ async def test_unknown_codecs_and_owned_hosts_are_named() -> None:
     with pytest.raises(ValueError, match="--i-own"):
         async with open_world(owned_hosts=["no-such-host.invalid"]):
             pass
+
+
+def test_name_servers_that_may_be_asked() -> None:
+    """Those the user named, also outside the machine; public ones never."""
+    near, far = HostPort("192.168.7.1", 53), HostPort("8.8.8.8", 53)
+    client = dns_client(Finding(nameservers=(near, far), search=("lab.example",)), TargetPolicy())
+
+    assert (near, far) == client.settings.nameservers
+    assert ("lab.example",) == client.settings.search
+    client._policy.check(near.host)
+    with pytest.raises(TargetRefusedError):
+        client._policy.check(far.host)
+
+
+async def test_the_world_of_a_device_that_looks() -> None:
+    """Its names go to the name servers the user named."""
+    async with open_world(finding=Finding(nameservers=(HostPort("127.0.0.1", 5353),))) as world:
+        assert isinstance(world.network, DnsNetwork)
+        assert world.dns is not None
+    async with open_world(finding=Finding()) as world:
+        assert not isinstance(world.network, DnsNetwork)
+    async with open_world() as world:
+        assert world.dns is None

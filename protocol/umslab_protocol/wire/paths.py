@@ -12,5 +12,6 @@ EST = f"{DEVICE_CONNECTOR}/.well-known/est"  # E4
 EST_ALIAS = "/.well-known/est"  # RFC 7030 section 3.2.2
 WS_CONNECT = f"{DEVICE_CONNECTOR}/ws-connect"  # E2
 FILES = f"{DEVICE_CONNECTOR}/files"  # ours (FU2 says HTTPS, not where); below it the SHA-256 of the content
+REGISTRATION_TOKEN = f"{DEVICE_CONNECTOR}/registration-token"  # SIMULATED (A6, NP12)
 CHECK_STATUS = "/ums/check-status"  # E10
 INFO = "/info"  # E11

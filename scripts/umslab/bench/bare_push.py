@@ -10,7 +10,9 @@ import json
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import trio
 import wsproto
@@ -22,6 +24,7 @@ from umslab_protocol.wire.paths import WS_CONNECT
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
 _HANDSHAKES = 8
@@ -66,6 +69,12 @@ class _Server:
         return time.perf_counter() - began
 
 
+async def _until_closed(work: Callable[..., Awaitable[None]], *args: Any, **more: Any) -> None:
+    """Carry a connection until the other side is gone, as it is at the end of the benchmark."""
+    with suppress(OSError, wsproto.utilities.RemoteProtocolError):
+        await work(*args, **more)
+
+
 def serve(folder: Path) -> None:
     """Be the server until standard input ends."""
 
@@ -85,7 +94,7 @@ def serve(folder: Path) -> None:
                     except BlockingIOError:
                         await trio.lowlevel.wait_readable(listener)
                         continue
-                    nursery.start_soon(server.serve_connection, raw)
+                    nursery.start_soon(_until_closed, server.serve_connection, raw)
 
             nursery.start_soon(accept)
             while line := await trio.to_thread.run_sync(sys.stdin.readline):
@@ -127,7 +136,7 @@ def connect(folder: Path) -> None:
 
             async def one(index: int, port: int) -> None:
                 async with gate:
-                    await nursery.start(live, index, port)
+                    await nursery.start(partial(_until_closed, live), index, port)
 
             while line := await trio.to_thread.run_sync(sys.stdin.readline):
                 order = json.loads(line)

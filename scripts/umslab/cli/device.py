@@ -3,13 +3,17 @@
 
 It fetches the CA certificates, checks them with the communication token, enrols with the first-authentication key and
 holds its management session until Ctrl-C, doing what the UMS tells it: settings, apps, files, commands. A second start
-on the same state folder reconnects without enrolling. --behaviour says how long things take and what happens by itself.
+on the same state folder reconnects without enrolling. Without HOST it finds its UMS as IGEL OS does: by what it has
+stored, by DHCP or by DNS; without a key it then registers automatically where the UMS lets it. --behaviour says how
+long things take and what happens by itself.
 
 Examples:
     umslab device localhost --auth-key KEY --token TOKEN
     umslab device localhost:8443 --auth-key-file - --token TOKEN --structure-tag HQ < key.txt
     umslab device localhost --once --json
     umslab device localhost --behaviour laptop.toml
+    umslab device --nameserver 127.0.0.1:5353 --search-domain lab.example
+    umslab device --dhcp-lease /var/lib/dhcp/dhclient.leases --sources stored,dhcp43,dhcp224
 """
 
 from __future__ import annotations
@@ -36,11 +40,13 @@ from umslab.cli.output import (
     print_json_line,
     run_async,
 )
-from umslab.one_device import DeviceOptions, load_persona, make_device, open_world
+from umslab.dhcp.samples import UnreadableError, is_path, read_file, read_samples
+from umslab.one_device import DeviceOptions, Finding, load_persona, make_device, open_world
 from umslab.printable import printable
 from umslab.protocol_dump import ProtocolDump
 from umslab_agent.behaviour import DeviceBehaviour
 from umslab_agent.device import Change, Device
+from umslab_agent.discovery import DEFAULT_SOURCES, parse_sources
 from umslab_agent.errors import DeviceFolderError
 from umslab_agent.folder import DeviceFolder
 from umslab_agent.happenings import Happening, Kind
@@ -58,6 +64,8 @@ from umslab_protocol.values.firmware import DEFAULT_FIRMWARE, FirmwareVersion
 from umslab_protocol.values.host_port import HostPort, parse_host_port
 from umslab_protocol.values.structure_tag import parse_structure_tag
 from umslab_protocol.values.unit_id import parse_unit_id
+from umslab_protocol.wire.dhcp_options import Option
+from umslab_runtime.dns import parse_nameserver, parse_search_domain
 
 _MAX_KEY_FILE_BYTES = 4096
 GOOD_ENDS = {None, State.OFF, State.FACTORY}
@@ -86,6 +94,19 @@ def device(
         Path | None, typer.Option(metavar="PEM", help="The firmware's built-in public CAs; none without it.")
     ] = None,
     structure_tag: Annotated[str, typer.Option(metavar="TAG", help="Structure tag.")] = "",
+    sources: Annotated[
+        str, typer.Option(metavar="LIST", help=f"How to find the UMS, in order (default {','.join(DEFAULT_SOURCES)}).")
+    ] = "",
+    dhcp_lease: Annotated[
+        str, typer.Option(metavar="FILE|HEX", help="What DHCP told the device: as umslab dhcp decode reads it.")
+    ] = "",
+    nameserver: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDR[:PORT]", help="Ask this name server, which is mine; may be repeated."),
+    ] = None,
+    search_domain: Annotated[
+        list[str] | None, typer.Option(metavar="D", help="Look for igelrmserver below this domain; may be repeated.")
+    ] = None,
     firmware: Annotated[
         str,
         typer.Option(metavar="12.x.y", help=f"Firmware, decides behaviour (default {DEFAULT_FIRMWARE})."),
@@ -117,8 +138,11 @@ def device(
     logs.configure(as_json=as_json, level="warning")
     folder = DeviceFolder((state or DEFAULT_STATE).absolute() / "device")
     try:
+        named = _target(target, server)
+        finding = _finding(named, sources, dhcp_lease, nameserver or [], search_domain or [])
         options = DeviceOptions(
-            target=_target(target, server),
+            target=named,
+            finding=finding,
             trust_mode=_trust_mode(token, ca_hash, public_roots, first_use=trust_first_use),
             auth_key=_auth_key(auth_key, auth_key_file),
             firmware=FirmwareVersion.parse(firmware) if firmware else None,
@@ -131,7 +155,9 @@ def device(
         with folder.locked(), ExitStack() as stack:
             tap = stack.enter_context(ProtocolDump(protocol_dump)) if protocol_dump else None
             surroundings = partial(open_world, owned_hosts=i_own or [], session_codec=session_codec, tap=tap)
-            _refuse_trusting_nobody(folder, options.trust_mode)
+            surroundings = partial(surroundings, finding=finding)
+            if finding is None:
+                _refuse_trusting_nobody(folder, options.trust_mode)
             persona = load_persona(folder, options)
             watcher = Watcher(options.target, persona.unit_id, as_json=as_json, once=once)
             ended = run_async(
@@ -169,8 +195,9 @@ async def _stop_on_signal(watcher: Watcher, scope: trio.CancelScope) -> None:
 class Watcher:
     """Tells the user what happens to the device: a line a change, for people or machines."""
 
-    def __init__(self, target: HostPort, unit_id: str, *, as_json: bool, once: bool) -> None:
-        self._target = target
+    def __init__(self, target: HostPort | None, unit_id: str, *, as_json: bool, once: bool) -> None:
+        self._given = target is not None
+        self._target = "the UMS" if target is None else str(target)
         self._unit_id = unit_id
         self._as_json = as_json
         self._once = once
@@ -213,7 +240,7 @@ class Watcher:
             case State.PREPARING:
                 return "root pinned; making a key and a certificate request"
             case State.ENROLLING:
-                return "enrolling with the first-authentication key"
+                return "enrolling with the first-authentication key" if self._given else "enrolling"
             case State.CONNECTING:
                 return f"connecting to {self._target}"
             case State.ONLINE:
@@ -272,10 +299,37 @@ def explain_failure(failure: Failure) -> str:
     return "\n".join(lines)
 
 
-def _target(positional: str, option: str) -> HostPort:
-    if bool(positional) == bool(option):
+def _target(positional: str, option: str) -> HostPort | None:
+    if positional and option:
         raise UserError("name the UMS once: umslab device HOST[:PORT]", exit_codes.USAGE)
-    return parse_host_port(positional or option)
+    return parse_host_port(positional or option) if positional or option else None
+
+
+def _finding(
+    target: HostPort | None, sources: str, lease: str, nameservers: list[str], search: list[str]
+) -> Finding | None:
+    """With HOST nothing is looked for, unless the user says by which sources."""
+    if target is not None and not sources:
+        if lease or nameservers or search:
+            raise UserError("HOST says where the UMS is: with --sources it is one of several ways", exit_codes.USAGE)
+        return None
+    return Finding(
+        sources=parse_sources(sources) if sources else DEFAULT_SOURCES,
+        lease=_lease(lease) if lease else None,
+        nameservers=tuple(map(parse_nameserver, nameservers)),
+        search=tuple(map(parse_search_domain, search)),
+    )
+
+
+def _lease(what: str) -> tuple[Option, ...]:
+    try:
+        data = read_file(Path(what)) if is_path(what) else what.encode("utf-8", "surrogateescape")
+        found = read_samples(data).found
+    except UnreadableError as error:
+        raise UserError(str(error), exit_codes.USAGE) from None
+    if not found:
+        raise UserError("--dhcp-lease holds no options of a lease", exit_codes.USAGE)
+    return found[0].options
 
 
 def _trust_mode(token: str, ca_hash: str, public_roots: Path | None, *, first_use: bool) -> TrustMode:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from umslab.dhcp.captures import CaptureError, is_capture, read_capture
@@ -16,7 +17,6 @@ from umslab_protocol.wire.dhcp_options import Code, DhcpProblem, MalformedDhcpEr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 MAX_INPUT_BYTES = 64 << 20
 MAX_TEXT_BYTES = 4 << 20
@@ -74,6 +74,14 @@ def read_file(path: Path) -> bytes:
     if len(data) > MAX_INPUT_BYTES:
         raise UnreadableError(f"{path} has more than {MAX_INPUT_BYTES >> 20} MiB: filter it for UDP ports 67 and 68")
     return data
+
+
+def is_path(text: str) -> bool:
+    """Whether a file is meant."""
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # too long for a name, or a NUL in it
+        return False
 
 
 def read_samples(data: bytes, form: Form = Form.AUTO) -> Samples:

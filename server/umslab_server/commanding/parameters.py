@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-_NEEDED = {
+NEEDED = {
     CommandName.MESSAGE: "text",
     CommandName.FILE_TRANSFER: "file",
     CommandName.DEVICE_COMMAND: "name",
 }
-_ALLOWED = {CommandName.UPDATE: "version", CommandName.UPDATE_ON_SHUTDOWN: "version"} | _NEEDED
+"""Which parameter a command cannot do without."""
+ALLOWED = {CommandName.UPDATE: "version", CommandName.UPDATE_ON_SHUTDOWN: "version"} | NEEDED
+"""Which parameter a command may have; a device-specific command may have any."""
 
 
 def check(connection: Connection, command: CommandName, given: Mapping[str, str]) -> dict[str, str]:
@@ -29,7 +31,7 @@ def check(connection: Connection, command: CommandName, given: Mapping[str, str]
 
     Raises `RefusedError`.
     """
-    needed, allowed = _NEEDED.get(command), _ALLOWED.get(command)
+    needed, allowed = NEEDED.get(command), ALLOWED.get(command)
     if needed is not None and not given.get(needed):
         raise RefusedError(f"the command {command} needs --param {needed}=...")
     unknown = sorted(set(given) - {allowed})

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from umslab_server.sessions import Answer, Handler, LiveSession
     from umslab_server.store import Store, Writer
 
-PUSHES_AT_ONCE = 16
-"""Messages written before others get their turn: a millisecond or two."""
-UNANSWERED = 64
+PUSHES_AT_ONCE = 8
+"""Messages written before others get their turn: a millisecond."""
+UNANSWERED = 32
 """Messages whose acknowledgements may be outstanding before the next are written."""
 PATIENCE_SECONDS = 0.25
 

@@ -13,6 +13,7 @@ from umslab_protocol.wire import paths
 from umslab_runtime.http import Request, Response, Upgrade, text_response
 
 if TYPE_CHECKING:
+    from umslab_server.front.automatic import AutomaticFront
     from umslab_server.front.est import Est
     from umslab_server.front.files import FileFront
     from umslab_server.front.pages import Pages
@@ -62,7 +63,13 @@ def _folder(path: str) -> str:
 
 
 def build_table(
-    est: Est, ws_connect: WsConnect, pages: Pages, files: FileFront | None = None, *, est_alias: bool
+    est: Est,
+    ws_connect: WsConnect,
+    pages: Pages,
+    files: FileFront | None = None,
+    automatic: AutomaticFront | None = None,
+    *,
+    est_alias: bool,
 ) -> dict[str, dict[str, Handler]]:
     """Lay out the paths; `est_alias` also offers EST at RFC 7030's own place."""
     table: dict[str, dict[str, Handler]] = {
@@ -75,6 +82,8 @@ def build_table(
         table[f"{base}/csrattrs"] = {"GET": est.csrattrs}
         table[f"{base}/simpleenroll"] = {"POST": est.simpleenroll}
         table[f"{base}/simplereenroll"] = {"POST": est.simplereenroll}
+    if automatic is not None:
+        table[paths.REGISTRATION_TOKEN] = {"POST": automatic.post}
     if files is not None:
         table[f"{paths.FILES}/"] = {"GET": files.get}
     return table

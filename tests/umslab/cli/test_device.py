@@ -222,3 +222,37 @@ def test_waiting_for_approval_is_no_failure(capsys: pytest.CaptureFixture[str]) 
     watcher.changed(Change(State.WAITING, managed=False, failure=failure, wait=60.0))
 
     assert ("02AABBCCDDEE  not approved yet; asking again in 60.0 s\n", "") == tuple(capsys.readouterr())
+
+
+def test_a_device_that_finds_its_ums(server: ServerProcess, key: str, tmp_path: Path) -> None:
+    """By a lease, as hexadecimal digits and as a file; then by what it has stored."""
+    port = server.port
+    lease = tmp_path / "lease.txt"
+    lease.write_text(f'224 = "127.0.0.1:{port}"\n')
+    way = ("device", "--once", "--json", "--trust-first-use", "--auth-key", key)
+    for given, state in ((str(lease), "one"), (f'224="127.0.0.1:{port}"', "two")):
+        done = run_umslab(*way, "--dhcp-lease", given, "--state", str(tmp_path / state))
+        assert 0 == done.returncode, done.stderr
+        assert '"source":"dhcp224","reason":"taken"' in done.stdout
+    again = run_umslab("device", "--once", "--json", "--state", str(tmp_path / "one"))
+    assert 0 == again.returncode, again.stderr
+    assert '"source":"stored","reason":"found"' in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--sources", "smoke"), "sources are some of"),
+        (("--dhcp-lease", "no lease!"), "neither a file"),
+        (("--nameserver", "dns.example"), "name server is an IP address"),
+        (("--search-domain", "a b"), "neither a host name"),
+        (("localhost", "--nameserver", "127.0.0.1"), "HOST says where"),
+        (("localhost", "--server", "localhost"), "name the UMS once"),
+    ],
+)
+def test_wrong_ways_to_find_it(tmp_path: Path, options: tuple[str, ...], words: str) -> None:
+    """One sentence and the exit code of wrong usage."""
+    done = run_umslab("device", *options, "--state", str(tmp_path))
+
+    assert 2 == done.returncode
+    assert words in done.stderr

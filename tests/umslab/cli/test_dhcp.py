@@ -21,7 +21,7 @@ def _dhcp(*arguments: str, stdin: str = "") -> Any:
     return run_umslab("dhcp", *arguments, stdin=stdin)
 
 
-@pytest.mark.parametrize("verb", [(), ("encode",), ("decode",)])
+@pytest.mark.parametrize("verb", [(), ("encode",), ("decode",), ("lease",), ("leases",)])
 def test_help(verb: tuple[str, ...]) -> None:
     """Every verb explains itself; the first with examples to copy."""
     done = _dhcp(*verb, "--help")
@@ -29,7 +29,7 @@ def test_help(verb: tuple[str, ...]) -> None:
     assert (0, "") == (done.returncode, done.stderr)
     assert "Usage:" in done.stdout
     if not verb:
-        assert 5 == sum(line.strip().startswith("umslab dhcp ") for line in done.stdout.splitlines())
+        assert 9 == sum("umslab dhcp " in line for line in done.stdout.splitlines())
 
 
 @pytest.mark.parametrize("kind", ["dnsmasq", "dhcpd", "kea", "windows", "hex"])
@@ -110,3 +110,51 @@ def test_the_lease_file_of_a_server(tmp_path: Path) -> None:
 
     assert 1 == done.returncode
     assert "lease file of a server (dnsmasq)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "say how to ask"),
+        (("--interface", "eth0", "--relay", "127.0.0.1"), "say how to ask"),
+        (("--relay", "127.0.0.1"), "belong together"),
+        (("--interface", "eth0", "--giaddr", "127.0.0.1"), "belong together"),
+        (("--relay", "ums", "--giaddr", "127.0.0.1"), "not an IPv4 address"),
+        (("--relay", "127.0.0.1", "--giaddr", "127.0.0.1", "--clients", "0"), "number of clients"),
+        (("--relay", "10.77.0.1", "--giaddr", "127.0.0.1", "--clients", "11"), "at most 10 clients"),
+        (("--relay", "127.0.0.1", "--giaddr", "127.0.0.1", "--mac", "00:e0:c5:00:00:01"), "such as 02E0C5000001"),
+        (("--interface", "eth0", "--timeout", "0"), "greater than 0"),
+    ],
+)
+def test_lease_asks_for_what_it_needs(arguments: tuple[str, ...], words: str) -> None:
+    """What cannot be meant is refused in one sentence, before anything is opened."""
+    done = _dhcp("lease", *arguments)
+
+    assert 2 == done.returncode
+    assert words in done.stderr
+    assert 1 == done.stderr.count("\n")
+
+
+def test_leases_of_a_machine(tmp_path: Path) -> None:
+    """What clients left below a folder is told, with what IGEL OS makes of it; what cannot be read has a reason."""
+    folder = tmp_path / "var" / "lib" / "dhcp"
+    folder.mkdir(parents=True)
+    text = 'lease {\n interface "eth0";\n fixed-address 10.0.0.9;\n option unknown-224 "ums.example";\n}\n'
+    (folder / "dhclient.eth0.leases").write_text(text)
+    (folder / "dhclient.leases").write_text("lease {")
+
+    done, shown = _dhcp("leases", "--under", str(tmp_path)), _dhcp("leases", "--under", str(tmp_path), "--json")
+    (found,) = json.loads(shown.stdout)["leases"]["found"]
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert "ums.example" == found["server"]
+    assert "It takes ums.example as its UMS" in done.stdout
+    assert "Not read: " in done.stdout
+
+
+def test_no_leases(tmp_path: Path) -> None:
+    """A machine without any is no failure."""
+    done = _dhcp("leases", "--under", str(tmp_path))
+
+    assert 0 == done.returncode
+    assert "No client of this machine left a lease" in done.stdout

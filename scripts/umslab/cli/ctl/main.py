@@ -76,6 +76,7 @@ def status(*, state: StateOption = None, as_json: JsonOption = False) -> None:
     print_pairs(
         [
             ("state", result["state"] + "".join(f"; {reason}" for reason in result["reasons"])),
+            *(("attention", notice) for notice in result["notices"]),
             ("devices", devices),
             ("sessions", result["sessions"]),
             ("connections", result["connections"]),

@@ -62,9 +62,7 @@ def test_importing_devices(server: ServerProcess, tmp_path: Path) -> None:
 def test_what_a_device_has_told(capsys: pytest.CaptureFixture[str]) -> None:
     """A member that only some rows have is a column all the same; lists and objects are words."""
     adapters = [{"name": "eth0", "state": "up"}]
-    _print_rows(
-        "apps", [{"name": "vpn", "state": "installed"}, {"name": "x", "state": "failed", "message": "no space"}]
-    )
+    _print_rows("apps", [{"name": "vpn", "state": "installed"}, {"name": "x", "state": "failed", "message": "full"}])
     title, heading, *rows = capsys.readouterr().out.splitlines()
 
     assert ("apps:", ["name", "state", "message"]) == (title, heading.split())

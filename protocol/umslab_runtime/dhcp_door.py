@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the datagrams of DHCP clients get out and in: over one UDP endpoint as a relay, or as packets of their own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from umslab_protocol.wire.dhcp import CLIENT_PORT
+from umslab_runtime.streams import Address
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address
+
+    from umslab_protocol.machines.dhcp_requests import Datagram
+    from umslab_runtime.packet import PacketEndpoint
+    from umslab_runtime.udp import UdpEndpoint
+
+
+class DhcpDoor(ABC):
+    """One way out for any number of clients."""
+
+    @abstractmethod
+    def send(self, datagram: Datagram, mac: bytes) -> bool:
+        """Send, without waiting; false: there was no room. Raises `DatagramError` and `TargetRefusedError`."""
+
+    @abstractmethod
+    async def receive(self) -> bytes:
+        """Wait for the next datagram; raises `DatagramError` when there will be none."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close."""
+
+    def claim(self, address: IPv4Address, mac: bytes) -> None:
+        """A client has this address now."""
+        del address, mac
+
+    def leave(self, address: IPv4Address) -> None:
+        """Nobody has it any more."""
+        del address
+
+
+class UdpDoor(DhcpDoor):
+    """A UDP endpoint: for clients that speak through a relay (giaddr)."""
+
+    def __init__(self, endpoint: UdpEndpoint) -> None:
+        self._endpoint = endpoint
+
+    def send(self, datagram: Datagram, mac: bytes) -> bool:
+        """Send to where it is meant to go."""
+        del mac
+        to = Address(str(datagram.destination), datagram.destination_port)
+        return self._endpoint.send_to(datagram.payload, to)
+
+    async def receive(self) -> bytes:
+        """Wait for the next datagram, from whomever: the client knows its server."""
+        return (await self._endpoint.receive()).payload
+
+    def close(self) -> None:
+        """Close the endpoint."""
+        self._endpoint.close()
+
+
+class PacketDoor(DhcpDoor):
+    """A packet endpoint: each client has its own MAC and IP address on the link."""
+
+    def __init__(self, endpoint: PacketEndpoint) -> None:
+        self._endpoint = endpoint
+
+    def send(self, datagram: Datagram, mac: bytes) -> bool:
+        """Send as one frame."""
+        source, destination = (
+            (datagram.source, datagram.source_port),
+            (datagram.destination, datagram.destination_port),
+        )
+        return self._endpoint.send(datagram.payload, mac=mac, source=source, destination=destination)
+
+    async def receive(self) -> bytes:
+        """Wait for the next datagram for a DHCP client."""
+        while True:
+            frame = await self._endpoint.receive()
+            if frame.destination_port == CLIENT_PORT:
+                return frame.payload
+
+    def claim(self, address: IPv4Address, mac: bytes) -> None:
+        """Answer ARP for it, so that the server's unicasts arrive."""
+        self._endpoint.addresses[address] = mac
+
+    def leave(self, address: IPv4Address) -> None:
+        """Do not answer any more."""
+        self._endpoint.addresses.pop(address, None)
+
+    def close(self) -> None:
+        """Close the endpoint."""
+        self._endpoint.close()

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Automatic registration: who gets a token without having a first-authentication key (facts A1-A4, A6).
+
+Documented: the switch with its default off (A1), that devices without a certificate then register by themselves (A2),
+and that imported ones may in any case (A3, our reading of a conflict). Simulated: the token (A6, NP12). It is good for
+one request of one unit ID within `TOKEN_SECONDS`; it lives in memory only, so that strangers who ask write nothing,
+and a device whose token a restart took asks for another.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import TYPE_CHECKING
+
+import structlog
+from msgspec import Struct
+
+from umslab_server import registry
+from umslab_server.enrolment import IN_BIN, EnrolmentRefused
+from umslab_server.meta import read_meta, write_meta
+
+if TYPE_CHECKING:
+    from sqlalchemy import RowMapping
+
+    from umslab_protocol.values.unit_id import UnitId
+    from umslab_runtime.clock import Clock
+    from umslab_server.store import Store, Writer
+    from umslab_server.throttle import Throttle
+
+TOKEN_SECONDS = 300.0
+MAX_TOKENS = 10_000
+"""Tokens that are out at the same time; asking for one more is answered 503."""
+FULL_SECONDS = 30.0
+_SINCE = "automatic_since"
+
+log = structlog.get_logger(__name__)
+
+OFF = EnrolmentRefused(
+    status=403,
+    message="automatic registration is off, and this device was not imported: "
+    "import it, give it a first-authentication key, or set enrolment.automatic for the time of a rollout",
+)
+KNOWN = EnrolmentRefused(
+    status=403,
+    message="automatic registration is off, and this device was registered before: "
+    "give it a first-authentication key, or set enrolment.automatic for the time of a rollout",
+)
+FULL = EnrolmentRefused(status=503, message="too many devices register at the same time", retry_after=FULL_SECONDS)
+
+
+class Token(Struct, frozen=True):
+    """The answer is this token, good for one request."""
+
+    text: str
+
+
+class Automatic:
+    """Gives tokens, and takes each back once."""
+
+    def __init__(self, store: Store, throttle: Throttle, *, enabled: bool, clock: Clock) -> None:
+        """`throttle` is its own: whoever asks for tokens is slowed down like somebody who guesses keys."""
+        self._store = store
+        self._throttle = throttle
+        self._clock = clock
+        self._tokens: dict[UnitId, tuple[str, float]] = {}
+        """Token and its end of each unit ID, the oldest first."""
+        self.enabled = enabled
+        self.since: str | None = None
+        """Since when the switch is on, over restarts."""
+
+    async def start(self) -> None:
+        """Note since when the switch is on, and warn while it is (A4)."""
+        self.since = await self._store.change(self._note_switch)
+        for notice in self.notices():
+            log.warning(notice)
+
+    def notices(self) -> list[str]:
+        """What an administrator should know (A4); not a matter of health."""
+        if not self.enabled:
+            return []
+        risk = "whoever reaches this server can become a device of it and gets its settings"
+        return [f"automatic registration is on since {self.since}: {risk}; switch it off after the rollout"]
+
+    def _note_switch(self, writer: Writer) -> str | None:
+        before = read_meta(writer.connection, _SINCE) or ""
+        if self.enabled == bool(before):
+            return before or None
+        write_meta(writer, _SINCE, writer.stamp if self.enabled else "")
+        writer.event("automatic-registration-on" if self.enabled else "automatic-registration-off", actor="server")
+        return writer.stamp if self.enabled else None
+
+    async def issue(self, unit_id: UnitId, source: str) -> Token | EnrolmentRefused:
+        """Answer a device that asks for a token."""
+        now = self._clock.monotonic()
+        wait = self._throttle.wait_before_trying(source, unit_id, now)
+        if wait > 0:
+            return _slow_down(wait)
+        device = await self._store.read(lambda connection: registry.get(connection, unit_id))
+        refused = self._why_not(device)
+        wait = self._throttle.wrong(source, unit_id, now)
+        if refused is None:
+            return self._hand_out(unit_id, now)
+        if wait > 0:
+            return _slow_down(wait)  # and no longer fills the event feed
+        cause = {IN_BIN: "in-bin", OFF: "automatic-off", KNOWN: "automatic-off"}[refused]
+        await self._store.change(
+            lambda writer: writer.event("enrolment-refused", actor=source, unit_id=unit_id, cause=cause)
+        )
+        return refused
+
+    def _why_not(self, device: RowMapping | None) -> EnrolmentRefused | None:
+        if device is not None and device["binned_at"] is not None:
+            return IN_BIN
+        if self.enabled:
+            return None
+        if device is None:
+            return OFF
+        return None if device["registered_at"] is None else KNOWN
+
+    def _hand_out(self, unit_id: UnitId, now: float) -> Token | EnrolmentRefused:
+        self._tokens.pop(unit_id, None)
+        while self._tokens and (oldest := next(iter(self._tokens))) and self._tokens[oldest][1] <= now:
+            del self._tokens[oldest]
+        if len(self._tokens) >= MAX_TOKENS:
+            return FULL
+        token = secrets.token_urlsafe(32)
+        self._tokens[unit_id] = token, now + TOKEN_SECONDS
+        return Token(token)
+
+    def take(self, unit_id: UnitId, token: str, source: str) -> bool:
+        """Whether this is the token of the device; it is good no more."""
+        known = self._tokens.get(unit_id)
+        if known is None or not hmac.compare_digest(known[0].encode(), token.encode()):
+            return False
+        del self._tokens[unit_id]
+        if known[1] <= self._clock.monotonic():
+            return False
+        self._throttle.right(source, unit_id)
+        return True
+
+
+def _slow_down(wait: float) -> EnrolmentRefused:
+    return EnrolmentRefused(status=429, message="too many requests for registration tokens", retry_after=wait)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device that has nothing but a real name server, dnsmasq, registers automatically and is managed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .dhcp_lab import CLIENT, SERVER, Lan, lan
+from .strangers import Daemon, Finished, in_background, need, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+UMSLAB = (sys.executable, "-m", "umslab")
+QUICK = ("certificates.root_key=p-256", "certificates.web_key=p-256")
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Lan]:
+    """One LAN for all cases."""
+    need("dnsmasq")
+    with lan() as names:
+        yield names
+
+
+@contextmanager
+def dns(where: Lan, folder: Path, *lines: str) -> Iterator[Daemon]:
+    """Run dnsmasq as a name server until the block ends."""
+    file = folder / "dns.conf"
+    fixed = (
+        "no-resolv",
+        "no-hosts",
+        f"listen-address={SERVER}",
+        "bind-interfaces",
+        "log-facility=-",
+        "user=root",
+        "local=/igelrmserver/",
+    )
+    file.write_text("\n".join([*fixed, f"pid-file={folder}/dns.pid", *lines]) + "\n")
+    with in_background("ip", "netns", "exec", where.server, "dnsmasq", "-C", file, "--no-daemon") as daemon:
+        daemon.wait_for("started")
+        yield daemon
+
+
+@contextmanager
+def ums(where: Lan, folder: Path, *settings: str) -> Iterator[Daemon]:
+    """Run our UMS beside it."""
+    options = [word for setting in (*QUICK, *settings) for word in ("--set", setting)]
+    serve: tuple[str | Path, ...] = (
+        *UMSLAB,
+        "serve",
+        "--state",
+        folder / "ums",
+        "--listen",
+        SERVER,
+        "--allow-remote",
+        *options,
+    )
+    with in_background("ip", "netns", "exec", where.server, *serve) as daemon:
+        daemon.wait_for("state folder")
+        yield daemon
+
+
+def device(where: Lan, folder: Path, *options: str) -> Finished:
+    """Run a device on the other machine until it is managed, or fails."""
+    how: tuple[str | Path, ...] = ("device", "--state", folder / "device", "--once", "--json", *options)
+    return run("ip", "netns", "exec", where.client, *UMSLAB, *how, check=False)
+
+
+def told(done: Finished) -> list[dict[str, Any]]:
+    """What the device said."""
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def reasons(done: Finished, source: str = "dns") -> list[str]:
+    """What it decided about a source."""
+    return [
+        one["data"]["reason"]
+        for one in told(done)
+        if one.get("event") == "discovery" and source == one["data"]["source"]
+    ]
+
+
+def test_dns_only(network: Lan, tmp_path: Path) -> None:
+    """`igelrmserver` below the second search domain; two addresses, at the first of which nobody is."""
+    record = f"host-record=igelrmserver.lab.example,{SERVER}"
+    options = ("--nameserver", SERVER, "--search-domain", "other.example", "--search-domain", "lab.example")
+    with dns(network, tmp_path, record), ums(network, tmp_path, "enrolment.automatic=true"):
+        done = device(network, tmp_path, *options, "--i-own", SERVER)
+        assert (0, True) == (done.code, told(done)[-1]["managed"]), done.err
+        assert ["found", "trust-first-use", "taken"] == reasons(done)
+
+        again = device(network, tmp_path, *options, "--i-own", SERVER)
+        assert (0, True) == (again.code, told(again)[-1]["managed"]), again.err
+        assert (["found"], []) == (reasons(again, "stored"), reasons(again))
+
+        status = run(*UMSLAB, "ctl", "status", "--state", tmp_path / "ums", "--json").out
+        assert "automatic registration is on since" in status
+
+
+def test_switch_off(network: Lan, tmp_path: Path) -> None:
+    """The UMS refuses, and the device shows why."""
+    with dns(network, tmp_path, f"host-record=igelrmserver.lab.example,{SERVER}"), ums(network, tmp_path):
+        done = device(network, tmp_path, "--nameserver", SERVER, "--search-domain", "lab.example", "--i-own", SERVER)
+
+        failure = told(done)[-1]["failure"]
+        assert (3, "enrol", "enrol-refused") == (done.code, failure["phase"], failure["reason"])
+        assert "automatic registration is off" in failure["detail"]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("local=/example/", "no-such-name"),
+        ("local=/example/\nhost-record=igelrmserver.lab.example,fd00::1", "no-address"),
+        ("local=/elsewhere.example/", "server-failed"),
+        (f"host-record=igelrmserver.lab.example,{CLIENT}", "unreachable"),
+    ],
+)
+def test_failures_are_told_apart(network: Lan, tmp_path: Path, line: str, reason: str) -> None:
+    """No such name, no A record (D8), a server that cannot answer, an address where nobody listens."""
+    with dns(network, tmp_path, line):
+        done = device(network, tmp_path, "--nameserver", SERVER, "--search-domain", "lab.example", "--i-own", CLIENT)
+
+        assert 3 == done.code
+        assert reason == reasons(done)[-1]
+
+
+def test_consent(network: Lan, tmp_path: Path) -> None:
+    """What DNS says is no consent: an address outside the machine needs --i-own; nobody is asked without."""
+    with dns(network, tmp_path, f"host-record=igelrmserver.lab.example,{SERVER}"):
+        done = device(network, tmp_path, "--nameserver", SERVER, "--search-domain", "lab.example")
+
+        assert "target-refused" == reasons(done)[-1]

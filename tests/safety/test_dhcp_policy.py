@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Proof that no broadcast and no packet of our own leaves without the marker of a namespace.
+
+Each case has a fresh namespace with one cable that both ends are in; the counters of its interfaces tell whether
+anything left. Cases where something may leave show that the counters would tell. Needs root and iproute2.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from umslab_runtime.namespaces import Whereabouts, whereabouts
+from umslab_runtime.net_trio import TrioNetwork
+from umslab_runtime.policy import TargetPolicy, TargetRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+HERE, NEIGHBOUR = "192.168.77.2", "192.168.77.9"
+RELAY = ("--relay", NEIGHBOUR, "--giaddr", HERE)
+LINK = ("--interface", "here")
+QUIET = "for which in all default; do echo 1 > /proc/sys/net/ipv6/conf/$which/disable_ipv6; done"
+
+
+def _ip(*arguments: str) -> str:
+    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+@contextmanager
+def namespace(prefix: str) -> Iterator[str]:
+    """Make a namespace with a cable; skipped where that is not possible."""
+    if not sys.platform.startswith("linux") or os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("network namespaces need Linux, root and the program ip")
+    name = f"{prefix}{secrets.token_hex(4)}"
+    try:
+        _ip("netns", "add", name)
+    except OSError as error:
+        pytest.skip(f"this machine makes no network namespace: {error}")
+    try:
+        _ip("netns", "exec", name, "sh", "-c", f"[ ! -d /proc/sys/net/ipv6 ] || {{ {QUIET}; }}")
+        _ip("-n", name, "link", "add", "here", "type", "veth", "peer", "name", "there")
+        for link in ("lo", "there", "here"):
+            _ip("-n", name, "link", "set", link, "up")
+        _ip("-n", name, "address", "add", f"{HERE}/24", "dev", "here")
+        yield name
+    finally:
+        _ip("netns", "del", name)
+
+
+def sent(name: str) -> int:
+    """How many packets have left through the cable."""
+    links = json.loads(_ip("-n", name, "-s", "-j", "link", "show"))
+    return sum(int(link["stats64"]["tx"]["packets"]) for link in links if link["ifname"] != "lo")
+
+
+def lease(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the verb in the namespace."""
+    verb = (sys.executable, "-m", "umslab", "dhcp", "lease", "--timeout", "1", *arguments)
+    return subprocess.run(
+        ["ip", "netns", "exec", name, *verb], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("prefix", "arguments", "words"),
+    [
+        ("lab-", RELAY, f"say so with --i-own {NEIGHBOUR}"),
+        ("lab-", (*RELAY[:1], "255.255.255.255", *RELAY[2:]), "not the address of one machine"),
+        ("lab-", (*RELAY[:1], "8.8.8.8", *RELAY[2:], "--i-own", "8.8.8.8"), "public address"),
+        ("lab-", (*RELAY, "--i-own", NEIGHBOUR, "--clients", "11"), "at most 10 clients"),
+        ("lab-", (*LINK, "--clients", "11"), "at most 10 clients"),
+        ("lab-", (*LINK, "--mac", "00E0C5000001"), "could belong to a real device"),
+        ("umslab-", (*RELAY[:1], "8.8.8.8", *RELAY[2:], "--i-own", "8.8.8.8"), "public address"),
+        ("umslab-", (*LINK, "--mac", "00E0C5000001"), "could belong to a real device"),
+        ("umslab-", ("--interface", "gone"), "the interface gone of this namespace cannot be used"),
+        ("umslab-", ("--interface", "lo"), "is no Ethernet"),
+    ],
+)
+def test_refusals_send_no_packet(prefix: str, arguments: tuple[str, ...], words: str) -> None:
+    """Refused in words, and nothing has left, not even a question for the neighbour's MAC address."""
+    with namespace(prefix) as name:
+        before = sent(name)
+        done = lease(name, *arguments)
+
+        assert words in done.stderr
+        assert done.returncode in {1, 2}
+        assert before == sent(name)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "arguments"),
+    [
+        ("lab-", (*RELAY, "--i-own", NEIGHBOUR)),
+        ("lab-", LINK),
+        ("umslab-", RELAY),
+        ("umslab-", LINK),
+        ("umslab-", (*RELAY[:1], "255.255.255.255", *RELAY[2:])),
+    ],
+)
+def test_counters_would_tell(prefix: str, arguments: tuple[str, ...]) -> None:
+    """What may leave does leave, and is seen."""
+    with namespace(prefix) as name:
+        before = sent(name)
+        done = lease(name, *arguments)
+
+        assert 3 == done.returncode, done.stderr
+        assert sent(name) > before
+
+
+async def test_marker_does_not_help_outside_of_a_namespace() -> None:
+    """In the machine's own network no endpoint opens that could broadcast or make packets, whoever claims what."""
+    if whereabouts() is not Whereabouts.MACHINE:
+        pytest.skip("these tests themselves run in a network namespace")
+    claims = TrioNetwork(TargetPolicy(namespace=True))
+
+    with pytest.raises(TargetRefusedError, match="only inside a network namespace"):
+        await claims.udp("127.0.0.1", 0)
+    for network, named in ((claims, False), (claims, True), (TrioNetwork(), True), (TrioNetwork(), False)):
+        with pytest.raises(TargetRefusedError, match="only inside a network namespace"):
+            await network.packets("lo", user_named=named)
