@@ -67,7 +67,7 @@ def test_version_says_what_it_is_and_is_not() -> None:
         ("serve", "--listen", "0.0.0.0"),
         ("serve", "--log-level", "loud"),
         ("serve", "--config", "/no/such/file.toml"),
-        ("device",),
+        ("device", "--sources", "nonsense"),
         ("device", "a b"),
         ("device", "localhost", "--server", "localhost"),
         ("device", "localhost", "--token", "xyz"),
