@@ -19,6 +19,7 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
+import dns.rdataclass
 import dns.rdatatype
 import trio
 
@@ -233,7 +234,8 @@ def addresses_in(answer: dns.message.Message, question: dns.name.Name, server: s
         raise DnsError(DnsProblem.SERVER_FAILED, text)
     owner, found = question, []
     for _ in range(MAX_ALIASES):
-        sets = {(rrset.name, rrset.rdtype): rrset for rrset in answer.answer}
+        internet = [rrset for rrset in answer.answer if rrset.rdclass == dns.rdataclass.IN]
+        sets = {(rrset.name, rrset.rdtype): rrset for rrset in internet}
         if (records := sets.get((owner, dns.rdatatype.A))) is not None:
             found = [str(record.address) for record in records]
             break

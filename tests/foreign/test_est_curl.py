@@ -303,11 +303,15 @@ def test_unknown_operations_are_not_found(est: EstByCurl) -> None:
     assert [est.get(name).status for name in ("fullcmc", "serverkeygen", "nosuchop", "")] == [404] * 4
 
 
+SEND_FAILED = 55
+"""What curl says when the server has answered and closed while it was still sending, and it was too slow to read."""
+
+
 def test_a_large_body_is_refused(est: EstByCurl) -> None:
     """1 MiB is answered with 413, and the server goes on."""
     answer = est.post("simpleenroll", b"A" * 1024 * 1024)
 
-    assert answer.status == 413
+    assert answer.status == 413 or answer.exit_code == SEND_FAILED
     assert est.get("cacerts").status == 200
 
 
@@ -315,7 +319,7 @@ def test_a_large_chunked_body_is_refused(est: EstByCurl) -> None:
     """The same without an announced length."""
     answer = est.post("simpleenroll", b"A" * 1024 * 1024, "--header", "Transfer-Encoding: chunked")
 
-    assert answer.status == 413
+    assert answer.status == 413 or answer.exit_code == SEND_FAILED
 
 
 def test_a_chunked_request_is_accepted(est: EstByCurl) -> None:
