@@ -86,7 +86,7 @@ class Automatic:
         before = read_meta(writer.connection, _SINCE) or ""
         if self.enabled == bool(before):
             return before or None
-        write_meta(writer, _SINCE, writer.stamp if self.enabled else "")
+        write_meta(writer.connection, _SINCE, writer.stamp if self.enabled else "")
         writer.event("automatic-registration-on" if self.enabled else "automatic-registration-off", actor="server")
         return writer.stamp if self.enabled else None
 

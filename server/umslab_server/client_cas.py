@@ -122,7 +122,7 @@ class ClientCas:
             before = None if text is None else msgspec.json.decode(text, type=list[str])
             if before == now:
                 return
-            write_meta(writer, _META, msgspec.json.encode(now).decode())
+            write_meta(writer.connection, _META, msgspec.json.encode(now).decode())
             if before is None:
                 return
             if before[0] != now[0]:

@@ -191,7 +191,7 @@ class Connectors:
             last = read_meta(writer.connection, _META_PORT)
             if last == str(port):
                 return None
-            write_meta(writer, _META_PORT, str(port))
+            write_meta(writer.connection, _META_PORT, str(port))
             active = select(func.count()).select_from(device).where(is_active(stamp))
             lost = int(writer.connection.execute(active).scalar() or 0)
             if last is None or protected or not lost:

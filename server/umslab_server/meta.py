@@ -12,8 +12,6 @@ from umslab_server.tables import meta
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from umslab_server.store import Writer
-
 
 def read_meta(connection: Connection, name: str) -> str | None:
     """Return a value, None when there is none."""
@@ -21,8 +19,8 @@ def read_meta(connection: Connection, name: str) -> str | None:
     return value
 
 
-def write_meta(writer: Writer, name: str, value: str) -> None:
-    """Keep a value in place of the one before."""
-    done = writer.connection.execute(meta.update().where(meta.c.name == name).values(value=value))
+def write_meta(connection: Connection, name: str, value: str) -> None:
+    """Keep a value in place of the one before; call inside a transaction."""
+    done = connection.execute(meta.update().where(meta.c.name == name).values(value=value))
     if not done.rowcount:
-        writer.connection.execute(meta.insert().values(name=name, value=value))
+        connection.execute(meta.insert().values(name=name, value=value))

@@ -298,9 +298,14 @@ def _history(connection: Connection, table: Table, unit_id: UnitId) -> list[dict
 # For use inside a change.
 
 
+def is_pending(row: RowMapping) -> bool:
+    """Whether a device has not acknowledged what it is to have."""
+    return bool(row["settings_digest"] != row["applied_digest"])
+
+
 def config_changes(row: RowMapping) -> str:
-    """Tell whether a device has acknowledged what it is to have."""
-    return "PENDING" if row["settings_digest"] != row["applied_digest"] else "APPLIED"
+    """Say so in the vendor's words (section 15.4)."""
+    return "PENDING" if is_pending(row) else "APPLIED"
 
 
 def find(connection: Connection, unit_id: UnitId) -> RowMapping:

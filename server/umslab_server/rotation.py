@@ -190,7 +190,7 @@ class Rotation:
                 return
             phase = _phase(before, root, next_root, switched=switched)
             record = _Record(phase, writer.stamp, root, next_root)
-            write_meta(writer, _META, msgspec.json.encode(record).decode())
+            write_meta(writer.connection, _META, msgspec.json.encode(record).decode())
             writer.event(f"web-root-{phase}", actor=actor, cause=cause, root=root, next_root=next_root, lost=len(lost))
             for one in lost:
                 why = "it had not acknowledged the new web root before the switch (46)"

@@ -73,13 +73,6 @@ def prepare(connection: Connection) -> None:
     connection.execute(meta.update().where(meta.c.name == "schema_version").values(value=str(SCHEMA_VERSION)))
 
 
-def note_check(connection: Connection, stamp: str) -> None:
-    """Write something that changes nothing: only a write finds a full disk; call inside a transaction."""
-    done = connection.execute(meta.update().where(meta.c.name == "checked_at").values(value=stamp))
-    if not done.rowcount:
-        connection.execute(meta.insert().values(name="checked_at", value=stamp))
-
-
 def _version(connection: Connection) -> int | None:
     value = connection.execute(meta.select().where(meta.c.name == "schema_version")).first()
     return int(value.value) if value is not None and value.value.isdecimal() else None

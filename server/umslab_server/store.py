@@ -27,6 +27,7 @@ from sqlalchemy.pool import StaticPool
 from umslab_runtime.mailbox import Mailbox, Reply
 from umslab_runtime.pulse import Pulse
 from umslab_server import schema, tables
+from umslab_server.meta import write_meta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -177,7 +178,7 @@ class Store:
 
     async def check(self) -> None:
         """Write a row that says nothing, durably: raises `StoreError` when the registry cannot be written."""
-        await self.change(lambda writer: schema.note_check(writer.connection, writer.stamp))
+        await self.change(lambda writer: write_meta(writer.connection, "checked_at", writer.stamp))
 
     async def events(self, after: int, limit: int = 500, unit_id: str | None = None) -> list[Event]:
         """Return events with a number greater than `after`, oldest first."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import or_, select
 
 from umslab_server import registry
-from umslab_server.tables import approval, certificate, directory, event, execution, task, tombstone
+from umslab_server.configuration import tree
+from umslab_server.tables import approval, certificate, event, execution, task, tombstone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ def _explain(connection: Connection, unit_id: UnitId, now: datetime, *, online: 
     if row is None:
         yield from _explain_stranger(connection, unit_id)
     else:
-        place = _path(connection, row["directory_id"])
+        place = tree.path_of(connection, row["directory_id"])
         firmware = f"has firmware {row['firmware']}" if row["firmware"] else "has not told its firmware"
         yield f"{unit_id} is called {row['name']}, {firmware} and is in the directory {place}."
         yield from _explain_registration(connection, row)
@@ -135,7 +136,7 @@ def _explain_settings(connection: Connection, row: RowMapping, *, online: bool) 
     wanted, has = row["settings_version"], row["applied_version"]
     if row["registered_at"] is None:
         return
-    if row["settings_digest"] == row["applied_digest"]:
+    if not registry.is_pending(row):
         if has:
             yield f"It has the settings it is to have, version {has}, since {row['applied_at']}: APPLIED."
         else:
@@ -184,13 +185,3 @@ def _last(
     whose = or_(mine, event.c.unit_id.is_(None)) if with_others else mine
     query = select(event).where(event.c.kind.in_(kinds), whose).order_by(event.c.id.desc()).limit(1)
     return connection.execute(query).mappings().first()
-
-
-def _path(connection: Connection, number: int) -> str:
-    names: list[str] = []
-    while True:
-        row = connection.execute(select(directory).where(directory.c.id == number)).mappings().first()
-        if row is None or row["parent_id"] is None:
-            return "/" + "/".join(reversed(names))
-        names.append(row["name"])
-        number = row["parent_id"]

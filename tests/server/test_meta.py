@@ -15,7 +15,7 @@ async def test_kept_by_name(office: Office) -> None:
     """The last value counts; what was never written is not there."""
     before = await office.store.read(lambda connection: read_meta(connection, "x"))
     for value in ("one", "two"):
-        await office.store.change(lambda writer, value=value: write_meta(writer, "x", value))  # type: ignore[misc]
+        await office.store.change(lambda writer, value=value: write_meta(writer.connection, "x", value))  # type: ignore[misc]
 
     assert before is None
     assert await office.store.read(lambda connection: read_meta(connection, "x")) == "two"

@@ -13,7 +13,7 @@ from sqlalchemy import Integer, create_engine, inspect, text
 
 from umslab_protocol.values.unit_id import UnitId
 from umslab_server import schema
-from umslab_server.schema import SCHEMA_VERSION, SchemaError, note_check, prepare
+from umslab_server.schema import SCHEMA_VERSION, SchemaError, prepare
 from umslab_server.store import StoreError
 from umslab_server.tables import meta, metadata
 
@@ -108,15 +108,6 @@ def test_other_programs(connection: Connection) -> None:
 
     with pytest.raises(SchemaError, match="not a registry of umslab"):
         prepare(connection)
-
-
-def test_check_note(connection: Connection) -> None:
-    """One row, however often."""
-    prepare(connection)
-    note_check(connection, "then")
-    note_check(connection, "now")
-
-    assert connection.execute(text("SELECT value FROM meta WHERE name = 'checked_at'")).all() == [("now",)]
 
 
 class TestFromVersion1:

@@ -24,7 +24,6 @@ from umslab_server.commanding import executions, selectors
 from umslab_server.commanding.executions import AT_NEXT_BOOT, SENT, WAITING, ExecutionView, Order, TaskView, Written
 from umslab_server.commanding.journal import Journal, Record
 from umslab_server.commanding.progress import OpenTask, Run
-from umslab_server.commanding.selectors import resolve
 from umslab_server.errors import RefusedError
 from umslab_server.store import StoreError
 
@@ -146,7 +145,7 @@ class Commands:
     async def select(self, selector: Selector) -> list[str]:
         """Return the unit IDs of the devices that are meant now. Raises `RefusedError` and `InvalidValueError`."""
         now = self._clock.utc()
-        return await self._store.read(lambda connection: resolve(connection, selector, self._presence, now))
+        return await self._store.read(lambda connection: selectors.resolve(connection, selector, self._presence, now))
 
     def progress(self, exec_id: str) -> Run | None:
         """Return an execution that is under way, to follow it; None when it is over."""

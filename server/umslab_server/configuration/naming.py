@@ -38,5 +38,5 @@ class Naming:
                 writer.event("naming-exhausted", actor="server", cause=cause, name=name)
                 return None
             if writer.connection.execute(select(device.c.id).where(device.c.name == name)).first() is None:
-                write_meta(writer, _COUNTER, str(number))
+                write_meta(writer.connection, _COUNTER, str(number))
                 return name

@@ -95,7 +95,7 @@ class Configuration:
         """Send a device what it is to have now, if it has not been sent that in this session."""
         with suppress(StoreError, RefusedError):  # then it gets it at its next pull
             row = await self._row(session.unit_id)
-            if row is not None and row["settings_version"] and _pending(row) and not _held(row):
+            if row is not None and row["settings_version"] and registry.is_pending(row) and not _held(row):
                 found = await self._document(session.unit_id, row)
                 if found is not None and session.settings_sent < found.version:
                     self._send(session, found)
@@ -120,9 +120,9 @@ class Configuration:
             return None
         if row["settings_version"]:
             if message.digest == row["settings_digest"]:
-                self._acknowledgements.put(
-                    Acknowledged(session.unit_id, row["settings_version"], row["settings_digest"])
-                )
+                has = Acknowledged(session.unit_id, row["settings_version"], row["settings_digest"])
+                if (has.version, has.digest) != (row["applied_version"], row["applied_digest"]):
+                    self._acknowledgements.put(has)
                 return None
             if _held(row):
                 return None
@@ -173,13 +173,9 @@ class Configuration:
             self._store.post(work)
 
 
-def _pending(row: RowMapping) -> bool:
-    return bool(row["settings_digest"] != row["applied_digest"])
-
-
 def _held(row: RowMapping) -> bool:
     """Whether what the device is to have is kept for its next boot."""
-    return _pending(row) and row["settings_when"] == When.REBOOT
+    return registry.is_pending(row) and row["settings_when"] == When.REBOOT
 
 
 def _compute(connection: Connection, unit_id: UnitId) -> Document:
