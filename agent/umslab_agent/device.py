@@ -65,8 +65,8 @@ if TYPE_CHECKING:
     from umslab_agent.persona import Persona
     from umslab_agent.trust import TrustMode
     from umslab_certs.keys import KeyType
+    from umslab_protocol.machines.carrier import Closed
     from umslab_protocol.machines.device_life import Event
-    from umslab_protocol.machines.websocket import Closed
     from umslab_protocol.values.host_port import HostPort
 
 DAMAGE = (CertificateError, DeviceFolderError, OSError)

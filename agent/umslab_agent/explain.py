@@ -14,7 +14,7 @@ from umslab_runtime.policy import TargetRefusedError
 from umslab_runtime.tls import TLSBrokenError, TLSError, TLSProblem
 
 if TYPE_CHECKING:
-    from umslab_protocol.machines.websocket import Closed
+    from umslab_protocol.machines.carrier import Closed
     from umslab_runtime.http import Response
 
 MAX_DETAIL = 300

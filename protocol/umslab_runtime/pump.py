@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from umslab_protocol.machines.websocket import Closed
+from umslab_protocol.machines.carrier import Closed
 from umslab_protocol.wire.close_codes import CloseCode
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, RowMapping
 
-    from umslab_protocol.machines.websocket import Closed
+    from umslab_protocol.machines.carrier import Closed
     from umslab_protocol.values.unit_id import UnitId
     from umslab_runtime.clock import Clock
     from umslab_runtime.http import Peer

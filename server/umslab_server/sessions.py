@@ -11,7 +11,7 @@ from umslab_protocol.wire.close_codes import CloseCode
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from umslab_protocol.machines.websocket import Closed
+    from umslab_protocol.machines.carrier import Closed
     from umslab_protocol.values.unit_id import UnitId
     from umslab_protocol.wire.close_codes import Refusal
     from umslab_protocol.wire.messages import Ack, Error, Hello, Message, Result

@@ -32,9 +32,9 @@ from umslab_certs.identity import save_identity
 from umslab_certs.keys import KeyType
 from umslab_certs.names import subject_names
 from umslab_certs.tls import server_context
+from umslab_protocol.machines.carrier import Closed
 from umslab_protocol.machines.device_life import DeviceLife, RetryPolicy
 from umslab_protocol.machines.session_server import ServerSession, SessionRules
-from umslab_protocol.machines.websocket import Closed
 from umslab_protocol.values.firmware import DEFAULT_FIRMWARE, FirmwareVersion
 from umslab_protocol.values.host_port import HostPort
 from umslab_protocol.wire.close_codes import REFUSAL_HEADER, CloseCode, Refusal

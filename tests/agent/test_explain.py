@@ -8,7 +8,7 @@ import pytest
 from umslab_agent.explain import explain, explain_answer, explain_close, explain_session_refusal
 from umslab_certs.errors import CertificateError, Fault
 from umslab_protocol.errors import RemoteProtocolError
-from umslab_protocol.machines.websocket import Closed
+from umslab_protocol.machines.carrier import Closed
 from umslab_protocol.values.failure import Phase, Reason
 from umslab_protocol.wire.close_codes import REFUSAL_HEADER, CloseCode, Refusal
 from umslab_runtime.http import Response, text_response

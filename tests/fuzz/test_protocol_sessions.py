@@ -18,10 +18,11 @@ from tests.protocol.machines.pair import START, UNIT_ID, Pair
 from tests.protocol.machines.peer import BINARY, CLOSE, CONT, PING, PONG, TEXT, write_frame
 from tests.protocol.wire.instances import documents, tag
 from tests.support.greeting import hello
+from umslab_protocol.machines.carrier import Closed, MessageReceived
 from umslab_protocol.machines.session import MAX_BAD_MESSAGES, Received, SessionMachine
 from umslab_protocol.machines.session_device import DeviceSession
 from umslab_protocol.machines.session_server import ServerSession, SessionRules
-from umslab_protocol.machines.websocket import Closed, KeepAlive, MessageReceived, Role, WebSocketMachine
+from umslab_protocol.machines.websocket import KeepAlive, Role, WebSocketMachine
 from umslab_protocol.wire.close_codes import CloseCode
 from umslab_protocol.wire.codec import JsonCodec
 from umslab_protocol.wire.inventory import DeviceInfo

@@ -22,8 +22,8 @@ from .pki import UNIT_ID
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from umslab_protocol.machines.carrier import Closed
     from umslab_protocol.machines.session import Received
-    from umslab_protocol.machines.websocket import Closed
     from umslab_runtime.pump import SessionPump
     from umslab_runtime.tls import TLSStream
 

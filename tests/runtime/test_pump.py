@@ -12,8 +12,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from umslab_protocol.errors import LocalProtocolError
+from umslab_protocol.machines.carrier import Closed
 from umslab_protocol.machines.session_server import SessionRules
-from umslab_protocol.machines.websocket import Closed
 from umslab_protocol.wire.close_codes import CloseCode
 from umslab_protocol.wire.messages import Hello, Welcome
 from umslab_runtime.clock import SystemClock

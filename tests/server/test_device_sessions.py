@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import select
 
 from tests.support import greeting
-from umslab_protocol.machines.websocket import Closed
+from umslab_protocol.machines.carrier import Closed
 from umslab_protocol.wire.close_codes import CloseCode
 from umslab_protocol.wire.inventory import DeviceInfo
 from umslab_protocol.wire.messages import (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from umslab_protocol.machines.websocket import Closed
+from umslab_protocol.machines.carrier import Closed
 from umslab_protocol.wire.close_codes import CloseCode
 from umslab_protocol.wire.messages import Hello
 from umslab_server import registry

@@ -19,9 +19,9 @@ from umslab_certs.chain import load_pem_certificates, parse_certificate
 from umslab_certs.identity import save_identity
 from umslab_certs.keys import KeyType
 from umslab_certs.tls import pinned_context, use_identity
+from umslab_protocol.machines.carrier import Closed
 from umslab_protocol.machines.session import Received
 from umslab_protocol.machines.session_device import DeviceSession
-from umslab_protocol.machines.websocket import Closed
 from umslab_protocol.values.auth_key import KeyKind
 from umslab_protocol.values.host_port import HostPort
 from umslab_protocol.wire import paths

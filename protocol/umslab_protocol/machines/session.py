@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What both roles of a management session share: messages on a WebSocket, and what happens to bad ones.
+"""What both roles of a management session share: messages on a carrier, and what happens to bad ones.
 
-Provenance: SIMULATED messages (wire/messages.py) on a standard WebSocket. The roles are session_server.py and
-session_device.py, two mirrored files; a test pairs them back to back.
+Provenance: SIMULATED messages (wire/messages.py). The carrier is a standard WebSocket (OS 12: the roles are
+session_server.py and session_device.py, two mirrored files; a test pairs them back to back) or simulated frames (OS 11:
+os11.py).
 
 A message that cannot be read, that this peer may not send, or whose `id` is not greater than the ones before is
 answered with an `error` and the session goes on; after `MAX_BAD_MESSAGES` in a row it is closed, because a peer that
@@ -14,11 +15,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from umslab_protocol.machines.websocket import Closed, KeepAlive, MessageReceived, Role, WebSocketMachine
+from umslab_protocol.machines.carrier import Closed, MessageReceived
 from umslab_protocol.wire.close_codes import CloseCode
 from umslab_protocol.wire.messages import Error, Message, UnreadableMessageError
 
 if TYPE_CHECKING:
+    from umslab_protocol.machines.carrier import Carrier
     from umslab_protocol.wire.codec import SessionCodec
 
 MAX_BAD_MESSAGES = 16
@@ -37,22 +39,13 @@ SessionEvent = Received | Closed
 class SessionMachine:
     """A conversation machine: see websocket.py for the dialect. Roles override `_greet` and say when it is open."""
 
-    __slots__ = ("_bad_messages", "_codec", "_greet_by", "_greeted", "_last_id", "_leaving", "_ws")
+    __slots__ = ("_bad_messages", "_carrier", "_codec", "_greet_by", "_greeted", "_last_id", "_leaving")
 
     peer_may_send: ClassVar[tuple[type, ...]]
     """What the peer may say after the greeting."""
 
-    def __init__(
-        self,
-        role: Role,
-        *,
-        codec: SessionCodec,
-        max_message_bytes: int,
-        keep_alive: KeepAlive,
-        greet_within: float,
-        now: float,
-    ) -> None:
-        self._ws = WebSocketMachine(role, max_message_bytes=max_message_bytes, keep_alive=keep_alive, now=now)
+    def __init__(self, carrier: Carrier, *, codec: SessionCodec, greet_within: float, now: float) -> None:
+        self._carrier = carrier
         self._codec = codec
         self._greet_by = now + greet_within
         self._greeted = False
@@ -64,41 +57,41 @@ class SessionMachine:
 
     def receive(self, data: bytes, now: float) -> None:
         """Take bytes from the peer; never raises."""
-        self._ws.receive(data, now)
+        self._carrier.receive(data, now)
 
     def receive_eof(self, now: float) -> None:
         """The peer's bytes have ended."""
-        self._ws.receive_eof(now)
+        self._carrier.receive_eof(now)
 
     def output(self) -> bytes:
         """Return the bytes to send."""
-        return self._ws.output()
+        return self._carrier.output()
 
     @property
     def done(self) -> bool:
         """Whether to close the connection, after sending the output."""
-        return self._ws.done
+        return self._carrier.done
 
     def deadline(self) -> float | None:
         """When to call `on_deadline`; None for never."""
-        deadline = self._ws.deadline()
-        if self._greeted or not self._ws.is_open:
+        deadline = self._carrier.deadline()
+        if self._greeted or not self._carrier.is_open:
             return deadline
         return self._greet_by if deadline is None else min(deadline, self._greet_by)
 
     def on_deadline(self, now: float) -> None:
         """Close a session whose greeting did not come; otherwise keep alive."""
-        if not self._greeted and self._ws.is_open and now >= self._greet_by:
+        if not self._greeted and self._carrier.is_open and now >= self._greet_by:
             self.close(CloseCode.SILENT, "the greeting did not come in time", now)
         else:
-            self._ws.on_deadline(now)
+            self._carrier.on_deadline(now)
 
     def next_event(self, now: float) -> SessionEvent | None:
         """Return the next thing that happened, or None when more bytes are needed.
 
         What the peer said before its goodbye is delivered, wherever the network cut; what comes after ours is not.
         """
-        while (event := self._ws.next_event()) is not None:
+        while (event := self._carrier.next_event()) is not None:
             if isinstance(event, Closed):
                 return event
             if self._leaving:
@@ -113,16 +106,16 @@ class SessionMachine:
     @property
     def is_open(self) -> bool:
         """Whether the greeting is done and messages can be sent."""
-        return self._greeted and self._ws.is_open
+        return self._greeted and self._carrier.is_open
 
     def send(self, message: Message) -> None:
         """Send a message; raises `LocalProtocolError` on a session that is closing."""
-        self._ws.send_text(self._codec.encode(message))
+        self._carrier.send_text(self._codec.encode(message))
 
     def close(self, code: CloseCode, reason: str, now: float) -> None:
         """Begin to close; a second call does nothing."""
         self._leaving = True
-        self._ws.close(code, reason, now)
+        self._carrier.close(code, reason, now)
 
     # Inside.
 
@@ -166,5 +159,5 @@ class SessionMachine:
 
     def _answer(self, message: Message) -> None:
         """Send an answer, unless the peer has said goodbye since it asked."""
-        if self._ws.is_open:
+        if self._carrier.is_open:
             self.send(message)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from umslab_protocol.machines.session import Received, SessionEvent, SessionMachine
-from umslab_protocol.machines.websocket import KeepAlive, Role
+from umslab_protocol.machines.websocket import KeepAlive, Role, WebSocketMachine
 from umslab_protocol.wire.close_codes import CloseCode
 from umslab_protocol.wire.messages import FROM_SERVER, MAX_MESSAGE_BYTES, VERSIONS, Hello, Message, Welcome
 
@@ -30,27 +30,26 @@ class DeviceSession(SessionMachine):
     peer_may_send = FROM_SERVER
 
     def __init__(self, *, codec: SessionCodec, hello: Hello, now: float) -> None:
-        super().__init__(
+        carrier = WebSocketMachine(
             Role.CLIENT,
-            codec=codec,
             max_message_bytes=MAX_MESSAGE_BYTES,
             keep_alive=KeepAlive(ping_after=None, answer_within=0.0),
-            greet_within=WELCOME_WITHIN,
             now=now,
         )
+        super().__init__(carrier, codec=codec, greet_within=WELCOME_WITHIN, now=now)
         self._silence_limit: float | None = None
         self.send(hello)
 
     def deadline(self) -> float | None:
         """When to call `on_deadline`; None for never."""
         if self.is_open and self._silence_limit is not None:
-            return self._ws.heard_at + self._silence_limit
+            return self._carrier.heard_at + self._silence_limit
         return super().deadline()
 
     def on_deadline(self, now: float) -> None:
         """Give up on a server that has fallen silent."""
         if self.is_open and self._silence_limit is not None:
-            if now >= self._ws.heard_at + self._silence_limit:
+            if now >= self._carrier.heard_at + self._silence_limit:
                 self.close(CloseCode.SILENT, "the server has fallen silent", now)
         else:
             super().on_deadline(now)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from umslab_protocol.machines.session import Received, SessionEvent, SessionMachine
-from umslab_protocol.machines.websocket import KeepAlive, Role
+from umslab_protocol.machines.websocket import KeepAlive, Role, WebSocketMachine
 from umslab_protocol.wire.close_codes import CloseCode
 from umslab_protocol.wire.messages import (
     DEFAULT_PING_SECONDS,
@@ -48,14 +48,13 @@ class ServerSession(SessionMachine):
     def __init__(
         self, *, codec: SessionCodec, rules: SessionRules, server_name: str, session_id: str, now: float
     ) -> None:
-        super().__init__(
+        carrier = WebSocketMachine(
             Role.SERVER,
-            codec=codec,
             max_message_bytes=rules.max_message_bytes,
             keep_alive=KeepAlive(ping_after=rules.ping_after, answer_within=rules.pong_within),
-            greet_within=rules.hello_within,
             now=now,
         )
+        super().__init__(carrier, codec=codec, greet_within=rules.hello_within, now=now)
         self._rules = rules
         self._server_name = server_name
         self._session_id = session_id

@@ -22,6 +22,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
 from umslab_protocol.errors import LocalProtocolError
+from umslab_protocol.machines.carrier import Closed, MessageReceived, short_reason
 from umslab_protocol.wire.close_codes import CloseCode
 
 _DATA = {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}
@@ -32,22 +33,6 @@ class Role(Enum):
 
     CLIENT = Side.CLIENT
     SERVER = Side.SERVER
-
-
-@dataclass(frozen=True, slots=True)
-class MessageReceived:
-    """One whole text or binary message."""
-
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The conversation is over; nothing follows. `by_peer` tells who began."""
-
-    code: int
-    reason: str
-    by_peer: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +102,7 @@ class WebSocketMachine:
     def close(self, code: CloseCode, reason: str, now: float) -> None:
         """Begin to close; a second call does nothing."""
         if self._ws.state is State.OPEN:
-            self._ws.send_close(code, _short(reason))
+            self._ws.send_close(code, short_reason(reason))
             self._close_at = now + self._keep_alive.close_within
 
     def output(self) -> bytes:
@@ -198,8 +183,3 @@ def _is_utf8(payload: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _short(reason: str) -> str:
-    """A close reason has at most 123 bytes (RFC 6455 section 5.5)."""
-    return reason.encode("utf-8")[:123].decode("utf-8", "ignore")

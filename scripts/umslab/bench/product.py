@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     import ssl
     from pathlib import Path
 
+    from umslab_protocol.machines.carrier import Closed
     from umslab_protocol.machines.session import Received
-    from umslab_protocol.machines.websocket import Closed
     from umslab_runtime.http import Peer
 
 _PAYLOAD = Error(code="benchmark", message="x" * 252)  # 300 bytes of JSON

@@ -10,8 +10,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from umslab_protocol.machines.carrier import Closed
 from umslab_protocol.machines.session_server import ServerSession, SessionRules
-from umslab_protocol.machines.websocket import Closed
 from umslab_protocol.wire.close_codes import REFUSAL_HEADER, CloseCode
 from umslab_protocol.wire.messages import SUBPROTOCOL
 from umslab_protocol.wire.websocket_opening import OpeningRefused, answer_opening

@@ -23,9 +23,9 @@ from tests.protocol.machines.peer import (
 )
 from tests.support.greeting import hello
 from umslab_protocol.errors import LocalProtocolError
+from umslab_protocol.machines.carrier import Closed
 from umslab_protocol.machines.session import MAX_BAD_MESSAGES, Received
 from umslab_protocol.machines.session_server import ServerSession, SessionRules
-from umslab_protocol.machines.websocket import Closed
 from umslab_protocol.wire.close_codes import CloseCode
 from umslab_protocol.wire.inventory import DeviceInfo
 from umslab_protocol.wire.messages import (

@@ -13,9 +13,9 @@ from tests.protocol.machines.pair import START, UNIT_ID, drain
 from tests.protocol.machines.peer import PING, TEXT, read_close, read_frames, write_frame
 from tests.protocol.wire.instances import smallest, tag
 from tests.support.greeting import hello
+from umslab_protocol.machines.carrier import Closed
 from umslab_protocol.machines.session import Received
 from umslab_protocol.machines.session_device import PATIENCE, WELCOME_WITHIN, DeviceSession
-from umslab_protocol.machines.websocket import Closed
 from umslab_protocol.wire.close_codes import CloseCode
 from umslab_protocol.wire.codec import JsonCodec
 from umslab_protocol.wire.inventory import DeviceInfo

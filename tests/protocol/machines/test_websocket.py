@@ -21,7 +21,8 @@ from tests.protocol.machines.peer import (
     write_frame,
 )
 from umslab_protocol.errors import LocalProtocolError
-from umslab_protocol.machines.websocket import Closed, KeepAlive, MessageReceived, Role, WebSocketMachine
+from umslab_protocol.machines.carrier import Closed, MessageReceived
+from umslab_protocol.machines.websocket import KeepAlive, Role, WebSocketMachine
 from umslab_protocol.wire.close_codes import CloseCode
 
 NOW = 50.0

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from tests.server.parts import EPOCH, open_store, unit_id
 from tests.server.pumps import RecordingPump
 from tests.support.greeting import hello
-from umslab_protocol.machines.websocket import Closed
+from umslab_protocol.machines.carrier import Closed
 from umslab_protocol.wire.close_codes import CloseCode
 from umslab_protocol.wire.inventory import DeviceInfo
 from umslab_protocol.wire.messages import (

@@ -172,7 +172,7 @@ class TestSession:
         """It is answered with an error, and the session goes on."""
         async with open_world(tmp_path) as world:
             _, _, line = await world.device()
-            line.machine._ws.send_text(b"{}")
+            line.machine._carrier.send_text(b"{}")
             await line.flush()
 
             assert isinstance(await line.next(), Error)
@@ -182,7 +182,7 @@ class TestSession:
         """1009, as the welcome announced."""
         async with open_world(tmp_path, config(sessions=SessionsConfig(message_bytes=1024))) as world:
             _, _, line = await world.device()
-            line.machine._ws.send_text(b"x" * 2000)
+            line.machine._carrier.send_text(b"x" * 2000)
             await line.flush()
             closed = await line.closed()
 
