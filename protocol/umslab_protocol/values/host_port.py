@@ -10,6 +10,11 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from umslab_protocol.errors import InvalidValueError
 
 DEFAULT_WEB_PORT = 8443  # P1
+DEVICE_COMMUNICATION_PORT = 30001  # P7: where OS 11 devices call the UMS
+PUSH_PORT = 30005  # P10: where the UMS calls OS 11 devices
+FILE_TRANSFER_PORT = (
+    30003  # SIMULATED: where OS 11 devices fetch files; IGEL's use 8443 (P2), which is TLS 1.3 only here
+)
 _SCOPED = re.compile(r"[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]{1,15})?", re.ASCII)  # Linux: an interface name has at most 15
 _NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?", re.ASCII)
 

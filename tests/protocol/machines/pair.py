@@ -21,6 +21,9 @@ UNIT_ID = "020000000001"
 class Pair:
     """Both sessions with what they told their users; time stands still unless `now` is moved."""
 
+    device: SessionMachine
+    server: SessionMachine
+
     def __init__(self, rules: SessionRules | None = None) -> None:
         self.now = START
         self.device = DeviceSession(codec=JsonCodec(), hello=hello(UNIT_ID), now=START)

@@ -229,5 +229,6 @@ _SAMPLES = {
     r"^[A-Za-z0-9_.%-]+$(?!\n)": "system.remotemanager.x%0",
     r"^[0-9a-f]{64}$(?!\n)": "0123456789abcdef" * 4,
     r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$(?!\n)": "wallpaper-2.png",
+    r"^[A-Za-z0-9+/]{43}=$(?!\n)": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
 }
 """A text for every pattern."""
