@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS contexts: every one that umslab uses is made here, none of them looks at the system's trust store.
 
-Provenance: documented (T1, T2: OS 12 speaks TLS 1.3 only, OS 11 TLS 1.2; X3: no client certificate needed for cacerts;
+Provenance: documented (T1, T2: OS 12 speaks TLS 1.3 only, OS 11 TLS 1.2, and knows its peer by the exact certificate,
+G12; X3: no client certificate needed for cacerts;
 X18: the port takes devices with and without a certificate; X9: expired device certificates on request). OpenSSL judges
 validity by the machine's clock; `check_time=False` takes that away from it, for X9 and for simulated time.
 """
@@ -74,6 +75,41 @@ def pinned_context(
     return context
 
 
+def server_context_12(identity_file: Path) -> ssl.SSLContext:
+    """Make the context of a listener for OS 11: TLS 1.2 and nothing else, no client certificate, no renegotiation.
+
+    Raises `CertificateError` when the identity cannot be loaded.
+    """
+    context = _only_tls_12(ssl.PROTOCOL_TLS_SERVER)
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
+    use_identity(context, identity_file)
+    return context
+
+
+def exact_context_12(pin: Certificate, *, check_time: bool = True) -> ssl.SSLContext:
+    """Make the client context that takes one certificate and no other, whatever names it has (G8, G12).
+
+    OpenSSL refuses every other with an alert, in the handshake; whoever acts on the connection compares the whole
+    certificate once more (`device_communication.is_pinned`).
+    """
+    context = _only_tls_12(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False  # the certificates of OS 11 have no name
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    _trust(context, [pin], check_time=check_time)
+    return context
+
+
+def blind_context_12() -> ssl.SSLContext:
+    """Make the client context that verifies nothing, for one purpose: the registration of a new OS 11 device (G9).
+
+    What the server presents there becomes the pin, when it has answered that the device is registered.
+    """
+    context = _only_tls_12(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def use_identity(context: ssl.SSLContext, identity_file: Path) -> None:
     """Present the key and certificate in `identity_file` on the connections that `context` makes from now on.
 
@@ -89,6 +125,12 @@ def use_identity(context: ssl.SSLContext, identity_file: Path) -> None:
         raise CertificateError(Fault.UNREADABLE, message) from None
     except OSError as problem:
         raise CertificateError(Fault.UNREADABLE, f"{identity_file} cannot be read: {problem.strerror}") from None
+
+
+def _only_tls_12(protocol: int) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def _trust(context: ssl.SSLContext, anchors: Sequence[Certificate], *, check_time: bool) -> None:

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 MANIFEST = "manifest.json"
 MAX_BYTES = 8 * 1024 * 1024 * 1024
-_KEPT = ("web", "est", "files")
+_KEPT = ("web", "est", "os11", "files")
+_LATER = ("os11", "files")  # not there before OS 11 is spoken, or there is a first file for devices
 _NEEDED = ("registry.sqlite", "web/web.pem", "est/authority.pem")
 _PLACE = re.compile(rf"registry\.sqlite|({'|'.join(_KEPT)})/[A-Za-z0-9_][A-Za-z0-9._-]{{0,99}}", re.ASCII)
 
@@ -100,8 +101,8 @@ def _collect(folder: StateFolder, copy: Path) -> dict[str, Path]:
     copy_database(folder.registry, copy)
     files = {"registry.sqlite": copy}
     for kept in _KEPT:
-        if kept == "files" and not folder.files.exists():
-            continue  # it comes with the first file for devices
+        if kept in _LATER and not (folder.path / kept).exists():
+            continue
         files |= {f"{kept}/{path.name}": path for path in sorted((folder.path / kept).iterdir()) if path.is_file()}
     return {entry: path for entry, path in files.items() if _PLACE.fullmatch(entry)}
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from umslab_certs.chain import fingerprint, parse_certificate, subject_of
 from umslab_certs.client_authority import ClientAuthority
+from umslab_certs.device_communication import TCKEY, DeviceCommunication
 from umslab_certs.errors import CertificateError, Fault
 from umslab_certs.keys import KeyType, check_strength, key_type
 from umslab_certs.pkcs7 import encode_certs_only
@@ -53,6 +54,13 @@ def open_or_create(
     if (folder.est / "authority.pem").exists():
         return web, ClientAuthority.open(folder.est)
     return web, ClientAuthority.create(folder.est, key_type=config.client_ca_key, now=now)
+
+
+def open_or_create_os11(folder: StateFolder, key: KeyType, now: datetime) -> DeviceCommunication:
+    """Open the device-communication certificate of the state folder, or make it (G4); raises as `open_or_create`."""
+    if (folder.os11 / TCKEY).exists():
+        return DeviceCommunication.open(folder.os11)
+    return DeviceCommunication.create(folder.os11, key_type=key, now=now)
 
 
 def refuse_lost(folder: StateFolder) -> None:

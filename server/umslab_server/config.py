@@ -8,7 +8,13 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from umslab_certs.keys import KeyType
-from umslab_protocol.values.host_port import DEFAULT_WEB_PORT, parse_host_port
+from umslab_protocol.machines.os11 import LINGER_SECONDS
+from umslab_protocol.values.host_port import (
+    DEFAULT_WEB_PORT,
+    DEVICE_COMMUNICATION_PORT,
+    FILE_TRANSFER_PORT,
+    parse_host_port,
+)
 from umslab_protocol.wire.messages import DEFAULT_PING_SECONDS
 from umslab_protocol.wire.transfer import Wrapping
 from umslab_runtime.limits import Limits
@@ -133,6 +139,21 @@ class RegistryConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Digits of that number at least; name and number have 15 characters at most (U9)."""
 
 
+class Os11Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """OS 11 devices: they call TCP 30001, and are called on TCP 30005 (G1)."""
+
+    enabled: bool = True
+    """Listen for OS 11 devices."""
+    port: Port | None = None
+    """Where they call (P7). Without a value 30001, or any free one when the web port is 0; 0 takes any free one."""
+    file_transfer_port: Port | None = None
+    """Where they fetch files over TLS 1.2 (E7, FU1; simulated). Without a value 30003, or any free one as above."""
+    key: KeyType = KeyType.RSA4096
+    """Key of the device-communication certificate (G4); used when a state folder is new."""
+    linger_seconds: Seconds = LINGER_SECONDS
+    """From the last word of a session that this server began to its goodbye."""
+
+
 class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole configuration of `umslab serve`."""
 
@@ -158,3 +179,19 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     requests: RequestsConfig = field(default_factory=RequestsConfig)
     jobs: JobsConfig = field(default_factory=JobsConfig)
     connectors: ConnectorsConfig = field(default_factory=ConnectorsConfig)
+    os11: Os11Config = field(default_factory=Os11Config)
+
+    @property
+    def os11_port(self) -> int:
+        """The port that OS 11 devices call; 0 for any free one."""
+        return self._or_default(self.os11.port, DEVICE_COMMUNICATION_PORT)
+
+    @property
+    def os11_file_transfer_port(self) -> int:
+        """The port where OS 11 devices fetch files; 0 for any free one."""
+        return self._or_default(self.os11.file_transfer_port, FILE_TRANSFER_PORT)
+
+    def _or_default(self, chosen: int | None, default: int) -> int:
+        if chosen is not None:
+            return chosen
+        return default if self.port else 0

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def _migrate_to_2(connection: Connection) -> None:
@@ -23,6 +23,11 @@ def _migrate_to_2(connection: Connection) -> None:
     _add_columns(connection, 2)
     metadata.create_all(connection)
     _insert_root(connection)
+
+
+def _migrate_to_3(connection: Connection) -> None:
+    """Add what OS 11 devices need: key, certificate, port, reachability."""
+    _add_columns(connection, 3)
 
 
 def _add_columns(connection: Connection, version: int) -> None:
@@ -43,7 +48,7 @@ def _insert_root(connection: Connection) -> None:
 
 
 # From version n to n + 1: MIGRATIONS[n]. A new table or column comes with an entry here and a new SCHEMA_VERSION.
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {1: _migrate_to_2}
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {1: _migrate_to_2, 2: _migrate_to_3}
 
 
 class SchemaError(Exception):

@@ -5,6 +5,7 @@ lock            held while a server (or something that changes the folder) runs
 registry.sqlite devices, certificates, keys, events
 web/            web root and web certificate (umslab_certs.store)
 est/            EST client CA
+os11/           device-communication certificate for OS 11
 files/          contents of files for devices, by SHA-256
 server.json     where the running server is: addresses, control socket
 control.sock    the control socket, unless the path is too long
@@ -49,6 +50,11 @@ class StateFolder:
     def est(self) -> Path:
         """The folder of the EST client CA."""
         return self.path / "est"
+
+    @property
+    def os11(self) -> Path:
+        """The folder of the device-communication certificate."""
+        return self.path / "os11"
 
     @property
     def files(self) -> Path:

@@ -77,6 +77,13 @@ device = Table(
     # Which lists it has acknowledged:
     _new(2, "roots_digest", String, ""),
     _new(2, "connectors_digest", String, ""),
+    # Since schema 3. OS 11 only, but for the first:
+    _new(3, "generation", String, "12"),  # "12" or "11": which of the two protocols it speaks (T1)
+    _new(3, "device_key", String, ""),  # base64, a secret (G8): goes into no event, log, answer or view
+    _new(3, "device_certificate", String, ""),  # PEM; the only one it is believed on TCP 30005 (G12)
+    _new(3, "push_port", Integer, "0"),  # where it listens for its server; 0: 30005
+    _new(3, "reachable", String, ""),  # by the online check: "online", "offline", or "" before the first
+    _new(3, "checked_at", String),
     sqlite_autoincrement=True,
 )
 

@@ -18,17 +18,28 @@ from cryptography.hazmat.primitives import serialization
 from umslab_certs.authority import Authority, create_root
 from umslab_certs.chain import to_pem
 from umslab_certs.csr import build_request, device_unit_id, read_request
+from umslab_certs.device_communication import is_pinned, make_self_signed
 from umslab_certs.errors import Fault
-from umslab_certs.identity import save_identity
+from umslab_certs.identity import load_identity, save_identity
 from umslab_certs.keys import KeyType, generate_key, key_to_pem
 from umslab_certs.names import subject_names
-from umslab_certs.tls import blind_context, pinned_context, server_context, use_identity
+from umslab_certs.tls import (
+    blind_context,
+    blind_context_12,
+    exact_context_12,
+    pinned_context,
+    server_context,
+    server_context_12,
+    use_identity,
+)
 from umslab_protocol.values.unit_id import UnitId
 
 from .pki import CLIENT, DAY, SERVER, UNIT_ID, Pair, der_of, make, refused
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cryptography.x509 import Certificate
 
 PRESENT = datetime.now(UTC)
 ROOT = create_root("umslab lab root test", KeyType.P256, now=PRESENT)
@@ -309,6 +320,86 @@ class TestClient:
         assert connect(server_context(web, []), blind_context(), "other.lab").client_error is None
         assert connect(old, blind_context()).client_error
         assert connect(old, client()).client_error
+
+
+def own_certificate(tmp_path: Path, name: str = "tckey", kind: KeyType = KeyType.P256) -> tuple[Path, Certificate]:
+    """The identity file and the certificate of a UMS or a device of OS 11."""
+    certificate, key = make_self_signed(kind, now=PRESENT)
+    save_identity(tmp_path / f"{name}.pem", key, [certificate])
+    return tmp_path / f"{name}.pem", certificate
+
+
+class TestOs11:
+    """TLS 1.2 and only 1.2, and the exact certificate (T1, G12)."""
+
+    @pytest.mark.parametrize("kind", [KeyType.P256, KeyType.RSA2048])
+    def test_the_pin(self, tmp_path: Path, kind: KeyType) -> None:
+        """Self-signed, nameless, without extensions: the very certificate is taken, under whatever name."""
+        file, pin = own_certificate(tmp_path, kind=kind)
+        for host in ("ums.lab", "192.0.2.7"):
+            outcome = connect(server_context_12(file), exact_context_12(pin), host)
+
+            assert (outcome.server_error, outcome.client_error) == (None, None)
+            assert (outcome.version, outcome.resumable) == ("TLSv1.2", False)
+
+    def test_another_certificate(self, tmp_path: Path) -> None:
+        """It differs in nothing but its key and number, and is refused with an alert."""
+        file, _ = own_certificate(tmp_path)
+        _, pin = own_certificate(tmp_path, "other")
+        outcome = connect(server_context_12(file), exact_context_12(pin))
+
+        assert isinstance(outcome.client_error, ssl.SSLCertVerificationError)
+        assert (reason(outcome.server_error) or "").startswith(("TLSV1_ALERT", "SSLV3_ALERT"))
+
+    def test_a_certificate_below_the_pin(self, tmp_path: Path) -> None:
+        """What the pinned key has signed is not the pin."""
+        certificate, key = make_self_signed(KeyType.P256, now=PRESENT)
+        below = make("ums.lab", Pair(certificate, key), begin=PRESENT - DAY, end=PRESENT + DAY)
+        server = server_context_12(identity(tmp_path, below))
+
+        assert isinstance(connect(server, exact_context_12(certificate)).client_error, ssl.SSLCertVerificationError)
+
+    def test_a_pin_that_is_no_root(self, web: Path) -> None:
+        """A certificate that somebody else has issued can be pinned too, alone."""
+        _, pin = load_identity(web)
+
+        assert connect(server_context_12(web), exact_context_12(pin)).client_error is None
+
+    def test_tls_1_3_is_refused(self, tmp_path: Path) -> None:
+        """With protocol_version (70), in both directions."""
+        file, pin = own_certificate(tmp_path)
+        new = blind_context()
+        refusing = connect(server_context_12(file), new)
+
+        assert reason(refusing.client_error) == "TLSV1_ALERT_PROTOCOL_VERSION"
+        assert reason(connect(server_context(file, []), exact_context_12(pin)).client_error) == (
+            "TLSV1_ALERT_PROTOCOL_VERSION"
+        )
+
+    def test_time(self, tmp_path: Path) -> None:
+        """An expired pin is refused (G4), unless time is judged elsewhere."""
+        certificate, key = make_self_signed(KeyType.P256, now=PRESENT - 24 * 366 * DAY)
+        server = server_context_12(identity(tmp_path, Pair(certificate, key)))
+        error = connect(server, exact_context_12(certificate)).client_error
+
+        assert isinstance(error, ssl.SSLCertVerificationError)
+        assert error.verify_message == "certificate has expired"
+        assert connect(server, exact_context_12(certificate, check_time=False)).client_error is None
+
+    def test_blind(self, tmp_path: Path) -> None:
+        """The first contact takes any server, tells which it was, and TLS 1.2 only."""
+        file, certificate = own_certificate(tmp_path)
+        context = blind_context_12()
+        listener, dialler = Side(server_context_12(file), server=True), Side(context, server=False)
+        for _ in range(4):
+            dialler.step()
+            listener.incoming.write(dialler.outgoing.read())
+            listener.step()
+            dialler.incoming.write(listener.outgoing.read())
+
+        assert is_pinned(dialler.tls.getpeercert(binary_form=True), certificate)
+        assert context.get_ca_certs() == []
+        assert connect(server_context(file, []), blind_context_12()).client_error
 
 
 class TestIdentity:

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A registry as umslab wrote it before: schema 1, in its own words, with something in every table."""
+"""Registries as umslab wrote them before, with something in the first tables: schema 1 and, of today's words, 2."""
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Any
 
 TABLES = """
 CREATE TABLE meta (
@@ -122,11 +120,21 @@ ROWS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def write_old_registry(path: Path) -> None:
+def write_registry_1(path: Path) -> None:
     """Make a file of schema 1."""
+    _write(path, TABLES, ROWS)
+
+
+def write_registry_2(path: Path) -> None:
+    """Make a file of schema 2, which has the root directory and its version already."""
+    tables = Path(__file__).with_name("registry_2.sql").read_text(encoding="utf-8")
+    _write(path, tables, {table: row for table, row in ROWS.items() if table != "meta"})
+
+
+def _write(path: Path, tables: str, content: dict[str, dict[str, Any]]) -> None:
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(TABLES)
-        for table, row in ROWS.items():
+        connection.executescript(tables)
+        for table, row in content.items():
             marks = ", ".join("?" * len(row))
             names = ", ".join(row)
             connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))  # noqa: S608

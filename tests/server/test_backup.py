@@ -15,10 +15,13 @@ import trio
 from trio.testing import MockClock
 
 from umslab_certs.client_authority import ClientAuthority
+from umslab_certs.device_communication import DeviceCommunication
 from umslab_certs.files import sync_folder
+from umslab_certs.keys import KeyType
 from umslab_certs.store import WebCertificates
 from umslab_server import backup as module
 from umslab_server.backup import BackupError, make, restore
+from umslab_server.certificates import open_or_create_os11
 from umslab_server.state_folder import StateFolder, StateFolderError
 from umslab_server.store import StoreError
 
@@ -113,6 +116,15 @@ class TestMaking:
         told = make(state, tmp_path / "b.tar", version="test", now=EPOCH)
 
         assert told == {"path": str(tmp_path / "b.tar"), "files": 6, "made_at": "2026-01-01T00:00:00.000Z"}
+
+    def test_the_certificate_for_os11(self, state: StateFolder, tmp_path: Path) -> None:
+        """It is in once it is there (G6), and nothing that is told names a key."""
+        made = open_or_create_os11(state, KeyType.P256, EPOCH)
+        told = make(state, tmp_path / "b.tar", version="test", now=EPOCH)
+        restore(tmp_path / "b.tar", StateFolder(tmp_path / "again"))
+
+        assert told["files"] == 7
+        assert DeviceCommunication.open(tmp_path / "again" / "os11").certificate == made.certificate
 
     def test_half_written_files_stay_out(self, state: StateFolder, tmp_path: Path) -> None:
         """What a killed writer left is no part of the state."""

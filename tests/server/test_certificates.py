@@ -14,7 +14,13 @@ from umslab_certs.errors import CertificateError, Fault
 from umslab_certs.keys import KeyType
 from umslab_certs.pkcs7 import decode_certificates
 from umslab_runtime.executor import InlineExecutor
-from umslab_server.certificates import Certificates, encode_issued, open_or_create, standard_context
+from umslab_server.certificates import (
+    Certificates,
+    encode_issued,
+    open_or_create,
+    open_or_create_os11,
+    standard_context,
+)
 from umslab_server.config import CertificatesConfig
 from umslab_server.state_folder import StateFolder
 
@@ -34,6 +40,15 @@ def folder(tmp_path: Path) -> StateFolder:
     """A state folder that exists."""
     (tmp_path / "state").mkdir()
     return StateFolder(tmp_path / "state")
+
+
+def test_the_certificate_for_os11_is_made_once(folder: StateFolder) -> None:
+    """G6: another one would lock every OS 11 device out."""
+    made = open_or_create_os11(folder, KeyType.P256, EPOCH)
+    opened = open_or_create_os11(folder, KeyType.RSA4096, EPOCH)
+
+    assert made.certificate == opened.certificate
+    assert opened.identity_file == folder.os11 / "tckey.pem"
 
 
 @pytest.fixture

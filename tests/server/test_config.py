@@ -45,6 +45,17 @@ def test_defaults_of_managing() -> None:
     assert config.registry.naming_prefix == ""
 
 
+def test_defaults_of_os11() -> None:
+    """G1, G4, P7: on, 30001, RSA 4096; next to a web port that is any free one, any free ones too."""
+    config = ServerConfig()
+    chosen = msgspec.convert({"port": 0, "os11": {"port": 40001, "file_transfer_port": 0}}, ServerConfig)
+
+    assert (config.os11.enabled, config.os11.key, config.os11.linger_seconds) == (True, KeyType.RSA4096, 2)
+    assert (config.os11_port, config.os11_file_transfer_port) == (30001, 30003)
+    assert (ServerConfig(port=0).os11_port, ServerConfig(port=0).os11_file_transfer_port) == (0, 0)
+    assert (chosen.os11_port, chosen.os11_file_transfer_port) == (40001, 0)
+
+
 def test_empty_configuration_is_the_default() -> None:
     """A file without a line means the same as no file."""
     assert ServerConfig() == msgspec.convert({}, ServerConfig)
@@ -63,6 +74,7 @@ def test_empty_configuration_is_the_default() -> None:
         {"heartbeat": {"interval_hours": 1, "offset_minutes": 20}},
         {"requests": {"threads": 1, "queue": 0, "timeout_seconds": 0.5}, "jobs": {"expiry_minutes": 40}},
         {"connectors": {"cluster_address": "ums.lab:8443", "public_address": "ums.example"}},
+        {"os11": {"enabled": False, "port": 65_535, "file_transfer_port": 0, "key": "p-256", "linger_seconds": 0.1}},
     ],
 )
 def test_what_can_be_said(values: dict[str, Any]) -> None:
@@ -100,6 +112,10 @@ def _is_within(part: dict[str, Any], whole: dict[str, Any]) -> bool:
         {"sessions": {"ping_seconds": 0}},
         {"sessions": {"message_bytes": 1023}},
         {"registry": {"events": 999}},
+        {"os11": {"port": 65_536}},
+        {"os11": {"file_transfer_port": -1}},
+        {"os11": {"key": "rsa-1024"}},
+        {"os11": {"linger_seconds": 0}},
         {"registry": {"naming_prefix": "BRE_"}},
         {"registry": {"naming_prefix": "BRE-\n"}},
         {"registry": {"naming_prefix": "x" * 11}},

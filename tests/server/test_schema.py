@@ -17,11 +17,11 @@ from umslab_server.schema import SCHEMA_VERSION, SchemaError, prepare
 from umslab_server.store import StoreError
 from umslab_server.tables import meta, metadata
 
-from .old_registry import ROWS, UNIT_ID, definitions, rows, write_old_registry
+from .old_registry import ROWS, UNIT_ID, definitions, rows, write_registry_1, write_registry_2
 from .parts import new_store, open_office, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from sqlalchemy import Column, Connection
@@ -110,12 +110,16 @@ def test_other_programs(connection: Connection) -> None:
         prepare(connection)
 
 
-class TestFromVersion1:
-    """A file of the first release becomes one of today, whole or not at all."""
+written = pytest.mark.parametrize("write", [write_registry_1, write_registry_2])
 
-    async def test_definitions(self, tmp_path: Path) -> None:
+
+class TestFromOlderVersions:
+    """A file of an earlier release becomes one of today, whole or not at all."""
+
+    @written
+    async def test_definitions(self, tmp_path: Path, write: Callable[[Path], None]) -> None:
         """Every table, column, default, key and index is as in a fresh file."""
-        write_old_registry(tmp_path / "old.sqlite")
+        write(tmp_path / "old.sqlite")
         for name in ("old.sqlite", "fresh.sqlite"):
             async with open_store(tmp_path / name):
                 pass
@@ -125,10 +129,11 @@ class TestFromVersion1:
         for table in fresh:
             assert fresh[table] == old[table], table
 
-    async def test_contents(self, tmp_path: Path) -> None:
+    @written
+    async def test_contents(self, tmp_path: Path, write: Callable[[Path], None]) -> None:
         """All that was there is there; what is new has its default, and the root directory is made once."""
         path = tmp_path / "old.sqlite"
-        write_old_registry(path)
+        write(path)
         for _ in range(2):
             async with open_store(path):
                 pass
@@ -143,7 +148,7 @@ class TestFromVersion1:
 
     async def test_it_works_afterwards(self, tmp_path: Path) -> None:
         """The device is shown, keys count on, numbers of events and rows go on, certificates go with their device."""
-        write_old_registry(tmp_path / "registry.sqlite")
+        write_registry_1(tmp_path / "registry.sqlite")
         async with open_office(tmp_path) as office:
             shown = await office.registry.show(UnitId(UNIT_ID))
             (key,) = await office.keys.list_keys()
@@ -161,7 +166,7 @@ class TestFromVersion1:
     def test_cut_in_the_middle(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """An error in the last step leaves the file as it was in every table and row, and the next try succeeds."""
         path = tmp_path / "old.sqlite"
-        write_old_registry(path)
+        write_registry_1(path)
         before = definitions(path)
 
         def fail(connection: Connection) -> None:
@@ -185,7 +190,7 @@ class TestFromVersion1:
     def test_killed_in_the_middle(self, tmp_path: Path) -> None:
         """The same when the process dies at that point."""
         path = tmp_path / "old.sqlite"
-        write_old_registry(path)
+        write_registry_1(path)
         before = definitions(path)
         done = subprocess.run([sys.executable, "-c", KILLED_IN_THE_MIDDLE, path], check=False)
         cut = definitions(path)

@@ -14,10 +14,13 @@ def test_paths() -> None:
     """Where everything is."""
     folder = StateFolder(Path("/state/server"))
 
-    assert [path.name for path in (folder.registry, folder.web, folder.est, folder.about, folder.control)] == [
+    assert [
+        path.name for path in (folder.registry, folder.web, folder.est, folder.os11, folder.about, folder.control)
+    ] == [
         "registry.sqlite",
         "web",
         "est",
+        "os11",
         "server.json",
         "control.sock",
     ]

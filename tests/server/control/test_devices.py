@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from tests.server.parts import Office, unit_id
+from umslab_server import registry
 
 from .desk import Desk, numbered
 
@@ -32,6 +34,23 @@ async def test_life_of_a_device(desk: Desk) -> None:
     assert deleted == {ONE: "in-bin", TWO: "in-bin"}
     assert [device["unit_id"] for device in binned] == [ONE, TWO]
     assert [device["unit_id"] for device in left] == [ONE]
+
+
+async def test_the_key_of_a_device_is_nowhere(desk: Desk, office: Office) -> None:
+    """What an OS 11 device shares with this server is in no answer and no event (G8)."""
+    await office.device(1)
+    secret = "c2VjcmV0" * 5 + "c2U="
+    await office.store.change(lambda writer: registry.update(writer, ONE, device_key=secret, generation="11"))
+    await desk.ask("devices.edit", unit_id=ONE, values={"name": "Kiosk"})
+    said = [
+        await desk.ask("devices.list"),
+        await desk.ask("devices.show", unit_id=ONE),
+        [event.data for event in await office.events()],
+    ]
+    refused = await desk.refused("devices.edit", unit_id=ONE, values={"device_key": ""})
+
+    assert secret not in json.dumps(said)
+    assert "device_key cannot be edited" in refused[1]
 
 
 async def test_revoke(desk: Desk, office: Office) -> None:
