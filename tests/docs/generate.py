@@ -19,13 +19,15 @@ import msgspec
 
 from umslab_agent import actions, parameters
 from umslab_agent.behaviour import DeviceBehaviour
+from umslab_protocol.machines.os11 import MAX_OPEN
 from umslab_protocol.machines.session import MAX_BAD_MESSAGES
 from umslab_protocol.values import failure
 from umslab_protocol.values.firmware import Behaviour
-from umslab_protocol.wire import close_codes, inventory, orders
+from umslab_protocol.wire import close_codes, inventory, orders, os11
 from umslab_protocol.wire import messages as wire_messages
 from umslab_protocol.wire.messages import FROM_DEVICE, FROM_SERVER, MESSAGE_TYPES, Hello, Welcome
 from umslab_protocol.wire.orders import CommandName
+from umslab_protocol.wire.os11 import GREETING_TYPES, MAX_GREETING_BYTES, ContactRefusal
 from umslab_protocol.wire.provenance import FORMATS
 from umslab_server.commanding import parameters as checked
 from umslab_server.config import ServerConfig
@@ -134,6 +136,37 @@ def messages() -> str:
     return _table(("Message", "From", "Answered by", "What it says"), rows)
 
 
+def greetings() -> str:
+    """Every message before an OS 11 session, with its schema."""
+    names = [message_name(kind) for kind in GREETING_TYPES]
+    rows: list[tuple[object, ...]] = [
+        (f"[`{name}`](schemas/{name}.json)", _first_sentence(kind))
+        for name, kind in zip(names, GREETING_TYPES, strict=True)
+    ]
+    return _table(("Message", "What it says"), rows)
+
+
+def contact_refusals() -> str:
+    """Why a greeting is refused."""
+    sentences = _docstrings(ContactRefusal)
+    return _table(("`refusal`", "Meaning"), [(f"`{one}`", sentences[one.name]) for one in ContactRefusal])
+
+
+def greeting_limits() -> str:
+    """How much may be said on the ports of OS 11, beside what holds for every session."""
+    rows: list[tuple[object, ...]] = [
+        (MAX_GREETING_BYTES, "bytes in a frame before the greeting is done", "closed with 1009"),
+        (MAX_GREETING_BYTES, "bytes sent ahead while the server decides", "closed with 1008"),
+        (
+            wire_messages.MAX_MESSAGE_BYTES,
+            "bytes in a frame after it, unless `welcome` differs",
+            "closed with 1009",
+        ),
+        (MAX_OPEN, "messages of the peer that are not answered yet", "closed with 1008"),
+    ]
+    return _table(("At most", "What", "Otherwise"), [(f"{most:,}", *rest) for most, *rest in rows])
+
+
 def message_name(kind: type[msgspec.Struct]) -> str:
     """What the member `type` of a message is."""
     return str(kind.__struct_config__.tag)
@@ -165,7 +198,8 @@ def _paragraphs(kind: type) -> list[str]:
 def message_schemas() -> dict[str, str]:
     """The text of every file in docs/schemas, by name."""
     texts = {}
-    for kind in MESSAGE_TYPES:
+    for kind in (*MESSAGE_TYPES, *GREETING_TYPES):
+        gap = "NP6" if kind in MESSAGE_TYPES else "NP3-NP5"
         (reference,), components = msgspec.json.schema_components((kind,), ref_template="#/$defs/{name}")
         for name, component in components.items():
             _describe(component, _class_of(name))
@@ -174,7 +208,7 @@ def message_schemas() -> dict[str, str]:
         own["properties"]["type"] = {"const": own["properties"]["type"]["enum"][0]}
         schema = {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "$comment": "Made from the code of umslab. SIMULATED: the vendor does not publish this format (NP6).",
+            "$comment": f"Made from the code of umslab. SIMULATED: the vendor does not publish this format ({gap}).",
             "title": message_name(kind),
             **own,
             **({"$defs": components} if components else {}),
@@ -184,7 +218,7 @@ def message_schemas() -> dict[str, str]:
 
 
 def _class_of(name: str) -> type:
-    found: list[type] = [getattr(one, name) for one in (wire_messages, inventory, orders) if hasattr(one, name)]
+    found: list[type] = [getattr(one, name) for one in (wire_messages, inventory, orders, os11) if hasattr(one, name)]
     return found[0]
 
 
@@ -265,6 +299,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "close-codes": close_codes_table,
     "messages": messages,
     "limits": limits,
+    "greetings": greetings,
+    "contact-refusals": contact_refusals,
+    "greeting-limits": greeting_limits,
     "behaviour": behaviour,
     "parameters": parameter_table,
     "commands": commands,

@@ -10,6 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,22 +20,29 @@ from tests.docs.generate import DOCUMENTS, ROOT, SCHEMAS, message_schemas
 from tests.protocol.wire.instances import documents, edges, instances, json_values, smallest, tag
 from tests.protocol.wire.test_messages import SAMPLES
 from tests.support.schemas import check, is_valid, load
-from umslab_protocol.wire.messages import MESSAGE_TYPES, UnreadableMessageError, decode_message, encode_message
+from umslab_protocol.wire.messages import MESSAGE_TYPES, Hello, UnreadableMessageError, decode_message
+from umslab_protocol.wire.os11 import GREETING_TYPES, Contact, decode_greeting
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import msgspec
-
     from umslab_protocol.wire.messages import Message
+    from umslab_protocol.wire.os11 import Greeting
 
-kinds = pytest.mark.parametrize("kind", MESSAGE_TYPES, ids=tag)
+ALL_TYPES = (*MESSAGE_TYPES, *GREETING_TYPES)
+kinds = pytest.mark.parametrize("kind", ALL_TYPES, ids=tag)
+
+
+def decode(kind: type[msgspec.Struct], document: object) -> Message | Greeting:
+    """Read a document with the decoder that reads this kind."""
+    payload = json.dumps(document).encode()
+    return decode_greeting(payload) if kind in GREETING_TYPES else decode_message(payload)
 
 
 def is_read(kind: type[msgspec.Struct], document: object) -> bool:
     """Whether our decoder takes a document for a message of this kind."""
     try:
-        return isinstance(decode_message(json.dumps(document).encode()), kind)
+        return isinstance(decode(kind, document), kind)
     except UnreadableMessageError:
         return False
 
@@ -72,7 +80,7 @@ def test_what_we_write_passes(kind: type[msgspec.Struct]) -> None:
     @settings(deadline=None, max_examples=30)
     @given(instances(kind))
     def look(message: Message) -> None:
-        check(json.loads(encode_message(message)))
+        check(json.loads(msgspec.json.encode(message)))
 
     look()
 
@@ -130,8 +138,8 @@ _strange = (
 
 def test_another_type_is_another_message() -> None:
     """No message passes for another by its schema."""
-    for kind in MESSAGE_TYPES:
-        passing = {tag(other) for other in MESSAGE_TYPES if is_valid(tag(other), smallest(kind))}
+    for kind in ALL_TYPES:
+        passing = {tag(other) for other in ALL_TYPES if is_valid(tag(other), smallest(kind))}
 
         assert passing == {tag(kind)}
 
@@ -171,7 +179,8 @@ def _name(path: Path) -> str:
 def test_examples_in_documents(where: str, document: dict[str, Any]) -> None:
     """Every message that a document shows is one, by its schema and by our decoder, and says nothing unknown."""
     check(document)
-    message = decode_message(json.dumps(document).encode())
+    (kind,) = (one for one in ALL_TYPES if tag(one) == document["type"])
+    message = decode(kind, document)
 
     assert tag(type(message)) == document["type"], where
     assert set(document) <= {"type", *type(message).__struct_fields__}
@@ -181,7 +190,7 @@ def test_every_message_has_an_example() -> None:
     """Each is shown in docs/protocol.md."""
     shown = {document["type"] for where, document in _examples() if where == "docs/protocol.md"}
 
-    assert shown == {tag(kind) for kind in MESSAGE_TYPES}
+    assert shown == {tag(kind) for kind in ALL_TYPES}
 
 
 def test_every_error_code_is_documented() -> None:
@@ -232,6 +241,7 @@ def test_only_our_decoder_refuses(payload: bytes) -> None:
 @given(json_values)
 def test_nothing_else_is_a_message(value: object) -> None:
     """Any JSON at all: what no schema lets pass, the decoder does not read."""
-    assert not any(is_valid(tag(kind), value) for kind in MESSAGE_TYPES)
-    with pytest.raises(UnreadableMessageError):
-        decode_message(json.dumps(value).encode())
+    assert not any(is_valid(tag(kind), value) for kind in ALL_TYPES)
+    for kind in (Hello, Contact):
+        with pytest.raises(UnreadableMessageError):
+            decode(kind, value)

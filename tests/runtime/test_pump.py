@@ -11,19 +11,31 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from tests.support.greeting import hello
+from umslab_certs.device_communication import make_self_signed
+from umslab_certs.identity import save_identity
+from umslab_certs.keys import KeyType
+from umslab_certs.tls import exact_context_12, server_context_12
 from umslab_protocol.errors import LocalProtocolError
 from umslab_protocol.machines.carrier import Closed
+from umslab_protocol.machines.os11_device import CallingDevice
+from umslab_protocol.machines.os11_server import AnsweringServer, Greeted
 from umslab_protocol.machines.session_server import SessionRules
+from umslab_protocol.values.device_key import DeviceKey
 from umslab_protocol.wire.close_codes import CloseCode
+from umslab_protocol.wire.codec import JsonCodec
 from umslab_protocol.wire.messages import Hello, Welcome
 from umslab_runtime.clock import SystemClock
 from umslab_runtime.pump import MAX_BACKLOG_BYTES
 from umslab_runtime.session_host import open_session_host
 
 from .carriers import MemoryCarrier, tls_pair
+from .pki import PRESENT, UNIT_ID
 from .sessions import Side, device_machine, server_machine, sessions, text
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trio.testing import MockClock
 
     from umslab_protocol.machines.session import Received
@@ -50,6 +62,42 @@ async def test_greets_and_carries_messages_in_order(carrier: Carrier, pki: Pki) 
         assert [f"up {number}" for number in range(200)] == server.texts()
         assert server.pump.is_open
         assert device.pump.is_open
+
+
+async def test_os11_on_tls_1_2(carrier: Carrier, tmp_path: Path) -> None:
+    """The same pump carries an OS 11 session: the verdict is given while it waits, and who called says goodbye."""
+    certificate, key = make_self_signed(KeyType.P256, now=PRESENT)
+    save_identity(tmp_path / "tckey.pem", key, [certificate])
+    contexts = server_context_12(tmp_path / "tckey.pem"), exact_context_12(certificate)
+    heard: list[object] = []
+    async with (
+        tls_pair(carrier, *contexts) as (client_stream, server_stream),
+        open_session_host(SystemClock(), write_seconds=10) as host,
+        trio.open_nursery() as nursery,
+    ):
+        now = trio.current_time()
+        answering = AnsweringServer(
+            codec=JsonCodec(), rules=SessionRules(), server_name="test", session_id="s", nonce=b"s" * 32, now=now
+        )
+        secret, unit_hello = DeviceKey(bytes(32)), hello(UNIT_ID)
+        calling = CallingDevice(codec=JsonCodec(), hello=unit_hello, key=secret, nonce=b"d" * 32, linger=0.05, now=now)
+        device = Side(host.pump(calling, client_stream), client_stream)
+
+        async def decide(received: Received) -> None:
+            heard.append(received)
+            await trio.lowlevel.checkpoint()
+            answering.admit(secret, trio.current_time())
+
+        assert "TLSv1.2" == server_stream.version
+        nursery.start_soon(device.run)
+        closed = await host.pump(answering, server_stream).run(b"", decide)
+        await server_stream.aclose()
+        await device.over.wait()
+
+    assert [Greeted(unit_hello, UNIT_ID, 0)] == heard
+    assert [Welcome] == [type(message) for message in device.received]
+    assert Closed(CloseCode.NORMAL, "all is said", by_peer=True) == closed
+    assert Closed(CloseCode.NORMAL, "all is said", by_peer=False) == device.closed
 
 
 async def test_bytes_behind_the_request_come_first(pki: Pki) -> None:
