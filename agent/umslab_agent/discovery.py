@@ -39,11 +39,12 @@ class Source(StrEnum):
     DHCP43 = "dhcp43"
     DHCP224 = "dhcp224"
     DNS = "dns"
+    MDNS = "mdns"
     COMMAND_LINE = "command-line"
 
 
-DEFAULT_SOURCES = (Source.STORED, Source.DHCP43, Source.DHCP224, Source.DNS, Source.COMMAND_LINE)
-"""W9 for the first; the rest is ours (D16)."""
+DEFAULT_SOURCES = (Source.STORED, Source.DHCP43, Source.DHCP224, Source.DNS, Source.MDNS, Source.COMMAND_LINE)
+"""W9 for the first; the rest is ours (D16), and mDNS is ours altogether (D18)."""
 ELSEWHERE = {
     Reason.NOT_EST,
     Reason.NOT_TLS,

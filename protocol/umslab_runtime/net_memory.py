@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from umslab_runtime.network import DialError, DialProblem, Listener, ListenError, Network
+from umslab_protocol.machines.mdns_browse import PATIENCE_SECONDS, SETTLE_SECONDS
+from umslab_runtime.mdns_memory import Announcements
+from umslab_runtime.network import EVERYWHERE, DialError, DialProblem, Listener, ListenError, Network
 from umslab_runtime.streams import Address, Transport
 from umslab_runtime.tls_memory import MemoryTLSStream
 from umslab_runtime.udp_memory import Datagrams, MemoryUdp
@@ -23,9 +25,12 @@ from umslab_runtime.udp_memory import Datagrams, MemoryUdp
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Sequence
+    from contextlib import AbstractAsyncContextManager
 
+    from umslab_protocol.machines.mdns_browse import Browsed
     from umslab_protocol.values.host_port import HostPort
     from umslab_protocol.values.unit_id import UnitId
+    from umslab_runtime.network import Announcement
     from umslab_runtime.tls import TLSStream
 
 _BUFFER_BYTES = 256 * 1024
@@ -42,6 +47,7 @@ class MemoryNetwork:
         self.names: dict[str, str] = {}
         self.listeners: dict[Address, MemoryListener] = {}
         self.datagrams = Datagrams(self.connected)
+        self.announcements = Announcements(self.connected)
         self._links: dict[frozenset[str], _Link] = {}
         self._next_port = _FIRST_EPHEMERAL_PORT
 
@@ -142,6 +148,25 @@ class MemoryHost(Network):
         network = self._network
         address = Address(self._name, port or network.take_port())
         return network.datagrams.open(address, network.names, network.latency)
+
+    def announce(
+        self, name: str, port: int, *, on: Sequence[str], user_named: bool = False
+    ) -> AbstractAsyncContextManager[Announcement]:
+        """Announce a service of this host. No policy: nothing leaves."""
+        del on, user_named
+        return self._network.announcements.announce(self._name, name, port)
+
+    async def browse(
+        self,
+        *,
+        on: Sequence[str] = (EVERYWHERE,),
+        user_named: bool = False,
+        patience: float = PATIENCE_SECONDS,
+        settle: float = SETTLE_SECONDS,
+    ) -> Browsed:
+        """Search from this host."""
+        del on, user_named
+        return await self._network.announcements.browse(self._name, patience=patience, settle=settle)
 
 
 class MemoryListener(Listener):

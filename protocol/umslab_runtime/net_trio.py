@@ -7,11 +7,13 @@ import errno
 import math
 import os
 import socket
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import trio
 
-from umslab_runtime.network import DialError, DialProblem, Listener, ListenError, Network
+from umslab_protocol.machines.mdns_browse import PATIENCE_SECONDS, SETTLE_SECONDS
+from umslab_runtime.network import EVERYWHERE, DialError, DialProblem, Listener, ListenError, Network
 from umslab_runtime.packet import open_packets
 from umslab_runtime.policy import LOOPBACK_ONLY, TargetPolicy, TargetRefusedError
 from umslab_runtime.streams import Address
@@ -19,10 +21,12 @@ from umslab_runtime.tls_socket import SocketTransport
 from umslab_runtime.udp import SocketUdp, open_udp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
+    from umslab_protocol.machines.mdns_browse import Browsed
     from umslab_protocol.values.host_port import HostPort
     from umslab_protocol.values.unit_id import UnitId
+    from umslab_runtime.network import Announcement
     from umslab_runtime.packet import PacketEndpoint
     from umslab_runtime.streams import Transport
 
@@ -157,6 +161,30 @@ class TrioNetwork(Network):
         """Open a packet endpoint; see `Network.packets`."""
         await trio.lowlevel.checkpoint()
         return open_packets(interface, self._policy, user_named=user_named)
+
+    @asynccontextmanager
+    async def announce(
+        self, name: str, port: int, *, on: Sequence[str], user_named: bool = False
+    ) -> AsyncIterator[Announcement]:
+        """Announce by mDNS; see `Network.announce`."""
+        from umslab_runtime import mdns  # noqa: PLC0415 - zeroconf is loaded where it is asked for
+
+        async with mdns.announce(name, port, mdns.places_here(on, user_named=user_named)) as announcement:
+            yield announcement
+
+    async def browse(
+        self,
+        *,
+        on: Sequence[str] = (EVERYWHERE,),
+        user_named: bool = False,
+        patience: float = PATIENCE_SECONDS,
+        settle: float = SETTLE_SECONDS,
+    ) -> Browsed:
+        """Search by mDNS; see `Network.browse`."""
+        from umslab_runtime import mdns  # noqa: PLC0415 - zeroconf is loaded where it is asked for
+
+        places = mdns.places_here(on, user_named=user_named)
+        return await mdns.browse(places, patience=patience, settle=settle)
 
 
 async def _connect(address: str, port: int) -> Transport:

@@ -11,14 +11,21 @@ from abc import ABC, abstractmethod
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from umslab_protocol.machines.mdns_browse import PATIENCE_SECONDS, SETTLE_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractAsyncContextManager
 
+    from umslab_protocol.machines.mdns_browse import Browsed
     from umslab_protocol.values.host_port import HostPort
     from umslab_protocol.values.unit_id import UnitId
     from umslab_runtime.packet import PacketEndpoint
     from umslab_runtime.streams import Address, Transport
     from umslab_runtime.udp import UdpEndpoint
+
+EVERYWHERE = "0.0.0.0"
+"""Stands for all addresses of this machine."""
 
 
 class DialProblem(StrEnum):
@@ -68,8 +75,16 @@ class Listener(ABC):
         """Stop listening; a second call does nothing."""
 
 
+class Announcement(ABC):
+    """A service that is announced by mDNS."""
+
+    @abstractmethod
+    def withdraw(self) -> None:
+        """Say goodbye now, and not only at the end of the block; a second call does nothing."""
+
+
 class Network(ABC):
-    """Listen, dial, resolve, and send datagrams."""
+    """Listen, dial, resolve, send datagrams, announce and browse."""
 
     @abstractmethod
     async def listen(self, host: str, port: int) -> Listener:
@@ -103,3 +118,28 @@ class Network(ABC):
         """
         del interface, user_named
         raise ListenError("this network has no links to send packets on")
+
+    @abstractmethod
+    def announce(
+        self, name: str, port: int, *, on: Sequence[str], user_named: bool = False
+    ) -> AbstractAsyncContextManager[Announcement]:
+        """Announce a UMS by mDNS as long as the block lasts, on the interfaces of these addresses of ours.
+
+        With `EVERYWHERE` on all interfaces where it is allowed: loopback, and in a network namespace that umslab made
+        every one. `user_named`: the user named these very addresses on the command line. Entering raises `ListenError`
+        and `policy.TargetRefusedError`; the name changes when it is taken.
+        """
+
+    @abstractmethod
+    async def browse(
+        self,
+        *,
+        on: Sequence[str] = (EVERYWHERE,),
+        user_named: bool = False,
+        patience: float = PATIENCE_SECONDS,
+        settle: float = SETTLE_SECONDS,
+    ) -> Browsed:
+        """Search for announced UMS; `on` and `user_named` as for `announce`, seconds as in `machines.mdns_browse`.
+
+        Raises `ListenError` and `policy.TargetRefusedError`.
+        """

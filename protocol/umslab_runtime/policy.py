@@ -11,6 +11,8 @@ Decided on the *resolved* address at every dial, whoever asked for it: a user, a
 - Broadcast, multicast and unspecified addresses are never called.
 - Inside a network namespace that umslab made (`namespace`, given only by code that made it or asked
   `namespaces.whereabouts`) private addresses are free, and datagrams may be broadcast.
+- mDNS, which everybody on a link hears, stays on loopback and in such namespaces, unless the user names an address of
+  this machine from which it may be sent, `--mdns-on ADDRESS`.
 """
 
 from __future__ import annotations
@@ -67,6 +69,22 @@ class TargetPolicy:
         if self.namespace and effective_address(address) == EVERYBODY:
             return
         self.check(address, unit_id)
+
+
+def check_multicast(address: str, *, made: bool, user_named: bool) -> None:
+    """Raise `TargetRefusedError` unless everybody on the link of this address of ours may hear us (mDNS).
+
+    `made`: this process is in a network namespace that umslab made; `user_named`: the user named this address.
+    """
+    ip = effective_address(address)
+    if ip.is_loopback:
+        return
+    if not (ip.is_private or ip.is_link_local) or ip.is_unspecified:
+        raise TargetRefusedError(f"{ip} is a public address, and umslab announces and searches nothing there")
+    if not (made or user_named):
+        raise TargetRefusedError(
+            f"mDNS from {ip} is heard by everybody on its network: if that is yours, say so with --mdns-on {ip}"
+        )
 
 
 def effective_address(address: str) -> IPAddress:

@@ -18,6 +18,7 @@ from umslab_agent.dhcp_source import DhcpSource
 from umslab_agent.discovery import DEFAULT_SOURCES, Discovery, Source, command_line
 from umslab_agent.dns_source import DnsSource
 from umslab_agent.happenings import ignore
+from umslab_agent.mdns_source import MdnsSource
 from umslab_agent.onboarding import World
 from umslab_agent.persona import derive_persona
 from umslab_agent.unit import unit_seed
@@ -80,6 +81,10 @@ class Finding:
     nameservers: tuple[HostPort, ...] = ()
     """None: those of /etc/resolv.conf, as far as the target policy lets us ask them."""
     search: tuple[str, ...] = ()
+    mdns: bool = False
+    """Off unless asked for."""
+    mdns_on: tuple[str, ...] = ()
+    """Addresses of this machine whose networks the user owns; none: loopback and namespaces that umslab made."""
 
 
 def load_persona(folder: DeviceFolder, options: DeviceOptions) -> Persona:
@@ -182,6 +187,8 @@ def _discovery(world: World, options: DeviceOptions, firmware: FirmwareVersion) 
     if finding.lease is not None:
         dhcp = DhcpSource(finding.lease, firmware)
         finders |= {Source.DHCP43: dhcp.find_vendor, Source.DHCP224: dhcp.find_global}
+    if finding.mdns:
+        finders[Source.MDNS] = MdnsSource(world.network, finding.mdns_on).find
     if options.target is not None:
         finders[Source.COMMAND_LINE] = command_line(options.target)
     return Discovery(

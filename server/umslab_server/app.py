@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from umslab_protocol.wire.codec import SessionCodec
     from umslab_runtime.clock import Clock
     from umslab_runtime.executor import Executor
-    from umslab_runtime.network import Listener, Network
+    from umslab_runtime.network import Announcement, Listener, Network
     from umslab_runtime.session_host import SessionHost
     from umslab_server.config import HeartbeatConfig, ServerConfig
     from umslab_server.front.est import Authentication
@@ -62,6 +62,8 @@ class Surroundings:
     authentication: Authentication
     check_time: bool = True
     """Whether OpenSSL judges certificate dates; no under virtual time."""
+    mdns_on: tuple[str, ...] = ()
+    """Addresses from which the user lets this server announce itself; none: those it listens on, where that is free."""
     control_socket: bool = True
 
 
@@ -89,6 +91,7 @@ class UmsServer:
         self._name = f"umslab/{version} (simulation; not IGEL)"
         self._stop = trio.Event()
         self._over = trio.Event()
+        self._announcement: Announcement | None = None
 
     def stop(self) -> None:
         """Begin the orderly end; `run` returns within `drain_seconds`."""
@@ -97,13 +100,15 @@ class UmsServer:
     async def run(self, *, task_status: trio.TaskStatus[Ready] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `stop`; the ready server is reported through `nursery.start`.
 
-        Raises `StateFolderError`, `StoreError`, `CertificateError`, `ListenError` or `OSError` when it cannot start.
+        Raises `StateFolderError`, `StoreError`, `CertificateError`, `ListenError`, `TargetRefusedError` or `OSError`
+        when it cannot start.
         """
         with self._folder.locked():
             async with AsyncExitStack() as stack:
                 services = await self._open_services(stack)
                 listeners = [await self._listen(host, stack) for host in self._config.listen]
                 control = await self._listen_for_control(stack)
+                await self._announce(listeners, stack)
                 host = await stack.enter_async_context(
                     open_session_host(self._world.clock, write_seconds=self._config.limits.write_seconds)
                 )
@@ -130,6 +135,17 @@ class UmsServer:
         if not self._world.control_socket:
             return None
         return await stack.enter_async_context(open_control_listener(self._folder.control))
+
+    async def _announce(self, listeners: list[Listener], stack: AsyncExitStack) -> None:
+        """Let devices find this server by mDNS, if it is asked for; the word goes round while the server starts."""
+        if self._config.mdns.enabled:
+            announcing = self._world.network.announce(
+                self._config.mdns.name,
+                listeners[0].address.port,
+                on=self._world.mdns_on or self._config.listen,
+                user_named=bool(self._world.mdns_on),
+            )
+            self._announcement = await stack.enter_async_context(announcing)
 
     def _build_front(self, services: Services, host: SessionHost) -> Router:
         config = self._config
@@ -201,6 +217,8 @@ class UmsServer:
                     )
                 )
                 await self._stop.wait()
+                if self._announcement is not None:
+                    self._announcement.withdraw()
                 for listener in listeners:
                     listener.close()  # also when `serve` has not come to it yet
                 await self._drain(services, connections, serving)

@@ -15,6 +15,7 @@ from umslab_protocol.values.host_port import (
     FILE_TRANSFER_PORT,
     parse_host_port,
 )
+from umslab_protocol.wire.mdns import DEFAULT_NAME, parse_instance_name
 from umslab_protocol.wire.messages import DEFAULT_PING_SECONDS
 from umslab_protocol.wire.transfer import Wrapping
 from umslab_runtime.limits import Limits
@@ -126,6 +127,19 @@ class ConnectorsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 parse_host_port(address)
 
 
+class MdnsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Whether devices without a name server can find this server (simulated)."""
+
+    enabled: bool = False
+    """Announce the server by mDNS: on loopback and in namespaces that umslab made; elsewhere with `--mdns-on` only."""
+    name: Annotated[str, Meta(min_length=1, max_length=63)] = DEFAULT_NAME
+    """The name under which it is announced; when it is taken, a number is added."""
+
+    def __post_init__(self) -> None:
+        """Check that DNS can carry the name."""
+        parse_instance_name(self.name)
+
+
 class RegistryConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The registry of devices."""
 
@@ -179,6 +193,7 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     requests: RequestsConfig = field(default_factory=RequestsConfig)
     jobs: JobsConfig = field(default_factory=JobsConfig)
     connectors: ConnectorsConfig = field(default_factory=ConnectorsConfig)
+    mdns: MdnsConfig = field(default_factory=MdnsConfig)
     os11: Os11Config = field(default_factory=Os11Config)
 
     @property

@@ -4,8 +4,8 @@
 It fetches the CA certificates, checks them with the communication token, enrols with the first-authentication key and
 holds its management session until Ctrl-C, doing what the UMS tells it: settings, apps, files, commands. A second start
 on the same state folder reconnects without enrolling. Without HOST it finds its UMS as IGEL OS does: by what it has
-stored, by DHCP or by DNS; without a key it then registers automatically where the UMS lets it. --behaviour says how
-long things take and what happens by itself.
+stored, by DHCP or by DNS (and, simulated, by mDNS with --mdns); without a key it then registers automatically where
+the UMS lets it. --behaviour says how long things take and what happens by itself.
 
 Examples:
     umslab device localhost --auth-key KEY --token TOKEN
@@ -13,6 +13,7 @@ Examples:
     umslab device localhost --once --json
     umslab device localhost --behaviour laptop.toml
     umslab device --nameserver 127.0.0.1:5353 --search-domain lab.example
+    umslab device --mdns
     umslab device --dhcp-lease /var/lib/dhcp/dhclient.leases --sources stored,dhcp43,dhcp224
 """
 
@@ -46,7 +47,7 @@ from umslab.printable import printable
 from umslab.protocol_dump import ProtocolDump
 from umslab_agent.behaviour import DeviceBehaviour
 from umslab_agent.device import Change, Device
-from umslab_agent.discovery import DEFAULT_SOURCES, parse_sources
+from umslab_agent.discovery import DEFAULT_SOURCES, Source, parse_sources
 from umslab_agent.errors import DeviceFolderError
 from umslab_agent.folder import DeviceFolder
 from umslab_agent.happenings import Happening, Kind
@@ -65,6 +66,7 @@ from umslab_protocol.values.host_port import HostPort, parse_host_port
 from umslab_protocol.values.structure_tag import parse_structure_tag
 from umslab_protocol.values.unit_id import parse_unit_id
 from umslab_protocol.wire.dhcp_options import Option
+from umslab_protocol.wire.mdns import parse_own_address
 from umslab_runtime.dns import parse_nameserver, parse_search_domain
 
 _MAX_KEY_FILE_BYTES = 4096
@@ -107,6 +109,11 @@ def device(
     search_domain: Annotated[
         list[str] | None, typer.Option(metavar="D", help="Look for igelrmserver below this domain; may be repeated.")
     ] = None,
+    mdns: Annotated[bool, typer.Option("--mdns", help="Search by mDNS too (umslab serve --mdns announces).")] = False,
+    mdns_on: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDR", help="Search from this address of the machine, whose network is mine."),
+    ] = None,
     firmware: Annotated[
         str,
         typer.Option(metavar="12.x.y", help=f"Firmware, decides behaviour (default {DEFAULT_FIRMWARE})."),
@@ -139,7 +146,7 @@ def device(
     folder = DeviceFolder((state or DEFAULT_STATE).absolute() / "device")
     try:
         named = _target(target, server)
-        finding = _finding(named, sources, dhcp_lease, nameserver or [], search_domain or [])
+        finding = _finding(named, sources, dhcp_lease, nameserver or [], search_domain or [], mdns=_mdns(mdns, mdns_on))
         options = DeviceOptions(
             target=named,
             finding=finding,
@@ -306,19 +313,35 @@ def _target(positional: str, option: str) -> HostPort | None:
 
 
 def _finding(
-    target: HostPort | None, sources: str, lease: str, nameservers: list[str], search: list[str]
+    target: HostPort | None,
+    sources: str,
+    lease: str,
+    nameservers: list[str],
+    search: list[str],
+    *,
+    mdns: tuple[str, ...] | None,
 ) -> Finding | None:
     """With HOST nothing is looked for, unless the user says by which sources."""
     if target is not None and not sources:
-        if lease or nameservers or search:
+        if lease or nameservers or search or mdns is not None:
             raise UserError("HOST says where the UMS is: with --sources it is one of several ways", exit_codes.USAGE)
         return None
+    order = parse_sources(sources) if sources else DEFAULT_SOURCES
+    if mdns is not None and Source.MDNS not in order:
+        raise UserError("--mdns is asked for, and --sources leaves it out", exit_codes.USAGE)
     return Finding(
-        sources=parse_sources(sources) if sources else DEFAULT_SOURCES,
+        sources=order,
         lease=_lease(lease) if lease else None,
         nameservers=tuple(map(parse_nameserver, nameservers)),
         search=tuple(map(parse_search_domain, search)),
+        mdns=mdns is not None or (bool(sources) and Source.MDNS in order),
+        mdns_on=mdns or (),
     )
+
+
+def _mdns(asked: bool, named: list[str] | None) -> tuple[str, ...] | None:  # noqa: FBT001 - a flag of the user
+    """None: not asked for; else the addresses that the user named."""
+    return tuple(map(parse_own_address, named or [])) if asked or named else None
 
 
 def _lease(what: str) -> tuple[Option, ...]:

@@ -9,6 +9,7 @@ Examples:
     umslab serve --port 0 --ready-file ready.json
     umslab serve --config lab.toml --set limits.header_seconds=5
     umslab serve --listen 192.168.7.10 --name ums.lab.example --allow-remote
+    umslab serve --mdns
 """
 
 from __future__ import annotations
@@ -27,12 +28,15 @@ from umslab import __version__, exit_codes, logs, plugins, settings
 from umslab.cli.output import DEFAULT_STATE, SETTINGS, StateOption, UserError, help_text, run_async
 from umslab_certs.errors import CertificateError
 from umslab_certs.files import write_private
+from umslab_protocol.errors import InvalidValueError
 from umslab_protocol.wire.codec import ENTRY_POINT_GROUP
+from umslab_protocol.wire.mdns import parse_own_address
 from umslab_runtime.clock import SystemClock
 from umslab_runtime.connections import raise_descriptor_limit
 from umslab_runtime.executor import ThreadExecutor
 from umslab_runtime.net_trio import TrioNetwork
 from umslab_runtime.network import ListenError
+from umslab_runtime.policy import TargetRefusedError
 from umslab_runtime.tuning import tune_interpreter
 from umslab_server.app import Ready, Surroundings, UmsServer
 from umslab_server.config import ServerConfig
@@ -70,6 +74,11 @@ def serve(
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Let addresses other than loopback be listened on.")
     ] = False,
+    mdns: Annotated[bool, typer.Option("--mdns", help="Announce the server by mDNS (umslab device --mdns).")] = False,
+    mdns_on: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDR", help="Announce from this address of the machine, whose network is mine."),
+    ] = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON lines.")] = False,
     log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
 ) -> None:
@@ -78,12 +87,17 @@ def serve(
         raise UserError("--log-level is debug, info, warning or error", exit_codes.USAGE)
     logs.configure(as_json=log_json, level=log_level)
     flags = _flags(listen=listen, port=port, names=name) + [settings.parse_assignment(text) for text in set_ or []]
+    if mdns or mdns_on:
+        flags.append(("mdns.enabled", True))
     loaded = settings.load(ServerConfig, file=config, environment=_environment(), flags=flags)
     _refuse_remote(loaded, allow_remote=allow_remote)
     folder = StateFolder((state or DEFAULT_STATE).absolute() / "server")
     try:
-        run_async(_run, loaded, folder, ready_file)
-    except (StateFolderError, StoreError, CertificateError, ListenError) as error:
+        named = tuple(map(parse_own_address, mdns_on or []))
+        run_async(_run, loaded, folder, ready_file, named)
+    except InvalidValueError as error:
+        raise UserError(str(error), exit_codes.USAGE) from None
+    except (StateFolderError, StoreError, CertificateError, ListenError, TargetRefusedError) as error:
         raise UserError(str(error)) from None
     except OSError as error:
         raise UserError(f"{error.filename or folder.path}: {error.strerror or error}") from None
@@ -112,7 +126,7 @@ def _refuse_remote(config: ServerConfig, *, allow_remote: bool) -> None:
             )
 
 
-async def _run(config: ServerConfig, folder: StateFolder, ready_file: Path | None) -> None:
+async def _run(config: ServerConfig, folder: StateFolder, ready_file: Path | None, mdns_on: tuple[str, ...]) -> None:
     raise_descriptor_limit()
     world = Surroundings(
         network=TrioNetwork(),
@@ -121,6 +135,7 @@ async def _run(config: ServerConfig, folder: StateFolder, ready_file: Path | Non
         reader=ThreadExecutor(),
         codec=plugins.load(ENTRY_POINT_GROUP, config.sessions.codec),
         authentication=plugins.load(AUTHENTICATION_GROUP, config.enrolment.authentication),
+        mdns_on=mdns_on,
     )
     server = UmsServer(config, folder, world, version=__version__)
     async with trio.open_nursery() as nursery:
