@@ -4,8 +4,8 @@
 Each announcement and each search has its thread, and ends it: nothing of asyncio is left when they are over. Every
 socket is bound to its interface by the kernel before anything is said or answered, so that a search on loopback cannot
 be heard on the network, and somebody on the network cannot make it answer. On which interfaces that may be, decides
-`policy.check_multicast`. IPv4 only, as everywhere in discovery (D8). What peers send is bounded by zeroconf (9,000 bytes
-a packet, 10,000 records) and by `wire.mdns`; what zeroconf stumbles over is dropped.
+`policy.check_multicast`. IPv4 only, as everywhere in discovery (D8). What peers send is bounded by zeroconf (9,000
+bytes a packet, 10,000 records) and by `wire.mdns`; what zeroconf stumbles over is dropped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import asyncio
 import errno
 import secrets
 import socket
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -104,40 +104,53 @@ def places_here(on: Sequence[str], *, user_named: bool) -> tuple[Place, ...]:
 
 
 class _LoopThread(Generic[T]):
-    """An asyncio loop in a worker thread, as long as one coroutine needs it.
+    """A thread with an asyncio loop in it, as long as one coroutine needs it; made, waited for and ended from Trio.
 
     The coroutine gets two things: what completes when it is to stop, and what to call when it has begun.
     """
 
     def __init__(self, work: Callable[[asyncio.Future[None], Callable[[], None]], Coroutine[Any, Any, T]]) -> None:
-        self._work = work
+        token = trio.lowlevel.current_trio_token()
         self._stop: Future[None] = Future()
-        self.begun = trio.Event()
-        """Set when the coroutine has begun, or will never."""
-        self.result: T | None = None
-        self.failure: ListenError | None = None
+        self._begun, self._over = trio.Event(), trio.Event()
 
-    async def run(self) -> None:
-        """Run it to its end; a cancellation must call `stop`."""
+        async def main() -> T:
+            asyncio.get_running_loop().set_exception_handler(_drop)
+            return await work(asyncio.wrap_future(self._stop), lambda: token.run_sync_soon(self._begun.set))
+
+        def finish(_: Future[T]) -> None:
+            token.run_sync_soon(self._begun.set)
+            token.run_sync_soon(self._over.set)
+
+        self._thread = ThreadPoolExecutor(1, "umslab mdns")
+        self._running = self._thread.submit(lambda: asyncio.run(main()))
+        self._running.add_done_callback(finish)
+
+    async def begun(self) -> None:
+        """Wait until the coroutine has begun; raises `ListenError` when it could not."""
+        await self._begun.wait()
+        if self._running.done():
+            await self.result()
+
+    async def result(self) -> T:
+        """Wait for what the coroutine returns; raises `ListenError`."""
+        await self._over.wait()
         try:
-            with trio.CancelScope(shield=True):
-                self.result = await trio.to_thread.run_sync(self._main, limiter=trio.CapacityLimiter(1))
+            return self._running.result()
         except (OSError, zeroconf.Error) as error:
-            self.failure = ListenError(_explain(error))
-        finally:
-            self.begun.set()
+            raise ListenError(_explain(error)) from error
 
     def stop(self) -> None:
         """Let it end; may be called at any time, from Trio's thread."""
         with suppress(InvalidStateError):
             self._stop.set_result(None)
 
-    def _main(self) -> T:
-        return asyncio.run(self._guarded())
-
-    async def _guarded(self) -> T:
-        asyncio.get_running_loop().set_exception_handler(_drop)
-        return await self._work(asyncio.wrap_future(self._stop), lambda: trio.from_thread.run_sync(self.begun.set))
+    async def end(self) -> None:
+        """Let it end, and wait until it has."""
+        self.stop()
+        with trio.CancelScope(shield=True):
+            await self._over.wait()
+        self._thread.shutdown()  # nothing is left to wait for
 
 
 def _drop(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -188,16 +201,11 @@ async def announce(name: str, port: int, places: Sequence[Place]) -> AsyncIterat
                 task.cancel()
 
     thread = _LoopThread(work)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(thread.run)
-        try:
-            await thread.begun.wait()
-            if thread.failure is None:
-                yield _Announced(thread)
-        finally:
-            thread.stop()
-    if thread.failure is not None:
-        raise thread.failure
+    try:
+        await thread.begun()
+        yield _Announced(thread)
+    finally:
+        await thread.end()
 
 
 class _Announced(Announcement):
@@ -246,15 +254,10 @@ async def browse(places: Sequence[Place], *, patience: float, settle: float) -> 
         return search.browse.result()
 
     thread = _LoopThread(work)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(thread.run)
-        try:
-            await thread.begun.wait()
-        finally:
-            thread.stop()
-    if thread.failure is not None:
-        raise thread.failure
-    return thread.result or Browsed((), {})
+    try:
+        return await thread.result()
+    finally:
+        await thread.end()
 
 
 class _Search:
