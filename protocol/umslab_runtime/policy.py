@@ -18,6 +18,7 @@ Decided on the *resolved* address at every dial, whoever asked for it: a user, a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,7 @@ def check_multicast(address: str, *, made: bool, user_named: bool) -> None:
         )
 
 
+@lru_cache(maxsize=1024)  # asked for every datagram
 def effective_address(address: str) -> IPAddress:
     """Return the address that is really called: an IPv4-mapped IPv6 address is its IPv4 address."""
     ip = ip_address(address.partition("%")[0])

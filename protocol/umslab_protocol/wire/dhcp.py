@@ -58,6 +58,9 @@ class MessageType(IntEnum):
     INFORM = 8
 
 
+_OPS, _KINDS = frozenset(Op), frozenset(MessageType)
+
+
 class Quirk(StrEnum):
     """How a message was packed, where that is worth a remark."""
 
@@ -102,7 +105,7 @@ class DhcpMessage:
         option = self.get(Code.MESSAGE_TYPE)
         if option is None:
             raise MalformedDhcpError(DhcpProblem.NO_MESSAGE_TYPE, "option 53 is missing: BOOTP, not DHCP")
-        if len(option.value) != 1 or option.value[0] not in set(MessageType):
+        if len(option.value) != 1 or option.value[0] not in _KINDS:
             raise MalformedDhcpError(DhcpProblem.BAD_MESSAGE_TYPE, "option 53 is not one byte from 1 to 8")
         return MessageType(option.value[0])
 
@@ -125,7 +128,7 @@ def read_message(data: bytes) -> DhcpMessage:
     ciaddr, yiaddr, siaddr, giaddr, chaddr, sname, file = rest
     if cookie != COOKIE:
         raise MalformedDhcpError(DhcpProblem.NO_COOKIE, "the magic cookie is missing: BOOTP, or not DHCP at all")
-    if op not in set(Op):
+    if op not in _OPS:
         raise MalformedDhcpError(DhcpProblem.BAD_OP, f"op is {op}; 1 is a request and 2 a reply")
     if hardware_length > len(chaddr):
         raise MalformedDhcpError(

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from umslab.bench import connections as connections_bench
+from umslab.bench import dhcp as dhcp_bench
 from umslab.bench import messages as messages_bench
 from umslab.bench.report import report
 
@@ -44,6 +45,18 @@ def messages(
     """A settings push to all connected devices, and commands, against a bare send loop."""
     measures = messages_bench.run(count=count, rounds=rounds, progress=_progress)
     raise SystemExit(report("messages", measures, as_json=as_json))
+
+
+@app.command()
+def dhcp(
+    count: Annotated[int, typer.Option("--clients", min=100, max=10_000, help="Clients a turn.")] = 2000,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="Turns of each contender.")] = 3,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Leases of simulated DHCP clients from Kea, against perfdhcp; needs root, for namespaces of its own."""
+    measures = dhcp_bench.run(count=count, rounds=rounds, progress=_progress)
+    raise SystemExit(report("dhcp", measures, as_json=as_json))
 
 
 def _progress(line: str) -> None:

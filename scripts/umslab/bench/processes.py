@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 class Worker:
     """A worker process that is told what to do in JSON lines."""
 
-    def __init__(self, role: str, folder: Path) -> None:
-        command = [sys.executable, "-m", "umslab.bench.worker", role, str(folder)]
+    def __init__(self, role: str, folder: Path, *, namespace: str = "") -> None:
+        """`namespace`: the network namespace in which it works; none: where its parent is."""
+        inside = ["ip", "netns", "exec", namespace] if namespace else []
+        command = [*inside, sys.executable, "-m", "umslab.bench.worker", role, str(folder)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
 
     def answer(self) -> dict[str, Any]:
