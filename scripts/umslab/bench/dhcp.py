@@ -4,8 +4,8 @@
 Both ask the same Kea, on the same link between two network namespaces, for the same number of clients with MAC
 addresses that Kea has not seen, turn by turn. They are not the same kind of load. Ours are whole clients, `AT_ONCE` of
 which ask at the same time, each with its timers and the options of IGEL OS; the next begins when one has its lease.
-perfdhcp sends from templates at a fixed rate, whatever comes back; its rate is the best at which at most one exchange in
-a hundred is lost. All three share the cores of the machine: what a client computes is missing to Kea.
+perfdhcp sends from templates at a fixed rate, whatever comes back; its rate is the best at which at most one in a
+hundred exchanges is lost. All three share the cores of the machine: what a client computes is missing to Kea.
 """
 
 from __future__ import annotations

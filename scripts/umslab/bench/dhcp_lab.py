@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -22,6 +23,8 @@ POOL_SIZE = 254 * 256
 MAX_LOST = 0.01
 FAR_BEHIND = 4
 """So many times faster than it is reached a rate is not tried."""
+WAIT_SECONDS = 0.5
+"""For the last answers."""
 RUN_SECONDS = 120.0
 _SEARCH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 
@@ -111,11 +114,13 @@ def _perfdhcp(where: Lan, count: int, first_mac: int, rate: float) -> tuple[floa
     """Exchanges a second, and the part that was lost."""
     mac = ":".join(re.findall("..", f"{first_mac:012x}"))
     command = [find("ip"), "netns", "exec", where.client, find("perfdhcp"), "-4", "-l", CLIENT, "-b", f"mac={mac}"]
-    command += ["-R", str(count), "-n", str(count), "-r", f"{rate:.0f}", "-W", "1000000", SERVER]
+    command += ["-R", str(count), "-n", str(count), "-r", f"{rate:.0f}", "-W", str(int(WAIT_SECONDS * 1e6)), SERVER]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RUN_SECONDS)  # noqa: S603
     reached = re.search(r"^Rate: ([\d.]+)", done.stdout, re.MULTILINE)
     sent = re.findall(r"^sent packets: (\d+)", done.stdout, re.MULTILINE)
     received = re.findall(r"^received packets: (\d+)", done.stdout, re.MULTILINE)
     if reached is None or len(received) < 2 or int(sent[0]) == 0:
         raise SystemExit(f"perfdhcp did not measure:\n{done.stdout}{done.stderr}")
-    return float(reached[1]), 1 - int(received[1]) / int(sent[0])
+    acknowledged, counted = int(received[1]), float(reached[1])
+    seconds = acknowledged / counted - WAIT_SECONDS if counted else math.inf  # it counts the wait at the end
+    return acknowledged / max(seconds, count / rate), 1 - acknowledged / int(sent[0])
