@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import pytest
 
 from umslab_protocol.values.unit_id import UnitId
-from umslab_runtime.policy import LOOPBACK_ONLY, TargetPolicy, TargetRefusedError, effective_address
+from umslab_runtime.policy import LOOPBACK_ONLY, TargetPolicy, TargetRefusedError, check_multicast, effective_address
 
 REAL = UnitId("00E0C514325B")
 SIMULATED = UnitId("02E0C514325B")
@@ -152,3 +152,25 @@ def test_broadcast_needs_the_namespace() -> None:
         with pytest.raises(TargetRefusedError):
             IN_NAMESPACE.check_datagram(address)
     LOOPBACK_ONLY.check_datagram("127.0.0.1")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.9"])
+def test_multicast_on_loopback(address: str) -> None:
+    """Nobody else hears it."""
+    check_multicast(address, made=False, user_named=False)
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "192.168.1.10", "169.254.10.20"])
+def test_multicast_on_a_network(address: str) -> None:
+    """In a namespace that umslab made, or where the user names the address; else refused, with a way out."""
+    check_multicast(address, made=True, user_named=False)
+    check_multicast(address, made=False, user_named=True)
+    with pytest.raises(TargetRefusedError, match=f"--mdns-on {address}"):
+        check_multicast(address, made=False, user_named=False)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "100.64.0.1", "0.0.0.0"])
+def test_multicast_never(address: str) -> None:
+    """Whatever the user says, and wherever it is."""
+    with pytest.raises(TargetRefusedError, match="public address"):
+        check_multicast(address, made=True, user_named=True)

@@ -35,7 +35,7 @@ from umslab_runtime.clock import SystemClock
 from umslab_runtime.connections import raise_descriptor_limit
 from umslab_runtime.executor import ThreadExecutor
 from umslab_runtime.net_trio import TrioNetwork
-from umslab_runtime.network import ListenError
+from umslab_runtime.network import EVERYWHERE, ListenError
 from umslab_runtime.policy import TargetRefusedError
 from umslab_runtime.tuning import tune_interpreter
 from umslab_server.app import Ready, Surroundings, UmsServer
@@ -93,7 +93,7 @@ def serve(
     _refuse_remote(loaded, allow_remote=allow_remote)
     folder = StateFolder((state or DEFAULT_STATE).absolute() / "server")
     try:
-        named = tuple(map(parse_own_address, mdns_on or []))
+        named = _speaking_from(mdns_on or [], loaded)
         run_async(_run, loaded, folder, ready_file, named)
     except InvalidValueError as error:
         raise UserError(str(error), exit_codes.USAGE) from None
@@ -124,6 +124,15 @@ def _refuse_remote(config: ServerConfig, *, allow_remote: bool) -> None:
                 f"{host} can be reached from other machines: give --allow-remote if that is what you want",
                 exit_codes.USAGE,
             )
+
+
+def _speaking_from(addresses: list[str], config: ServerConfig) -> tuple[str, ...]:
+    """The addresses of --mdns-on, at which the server must be found; raises `InvalidValueError`."""
+    named = tuple(map(parse_own_address, addresses))
+    for address in named:
+        if not {address, EVERYWHERE} & set(config.listen):
+            raise InvalidValueError(f"the server does not listen on {address}, so it is not announced there: --listen")
+    return named
 
 
 async def _run(config: ServerConfig, folder: StateFolder, ready_file: Path | None, mdns_on: tuple[str, ...]) -> None:
