@@ -116,7 +116,11 @@ class _LoopThread(Generic[T]):
 
         async def main() -> T:
             asyncio.get_running_loop().set_exception_handler(_drop)
-            return await work(asyncio.wrap_future(self._stop), lambda: token.run_sync_soon(self._begun.set))
+            stop = asyncio.wrap_future(self._stop)
+            try:
+                return await work(stop, lambda: token.run_sync_soon(self._begun.set))
+            finally:
+                stop.cancel()  # or a later `stop` would call a loop that is closed
 
         def finish(_: Future[T]) -> None:
             token.run_sync_soon(self._begun.set)
@@ -195,7 +199,6 @@ async def announce(name: str, port: int, places: Sequence[Place]) -> AsyncIterat
             stations = [(await stack.enter_async_context(_station(place)), place) for place in places]
             begun()
             saying = [asyncio.create_task(_say(one, place, name, port, host)) for one, place in stations]
-            await asyncio.wait((stop, asyncio.gather(*saying, return_exceptions=True)), return_when="FIRST_COMPLETED")
             await stop
             for task in saying:
                 task.cancel()
@@ -204,6 +207,8 @@ async def announce(name: str, port: int, places: Sequence[Place]) -> AsyncIterat
     try:
         await thread.begun()
         yield _Announced(thread)
+        thread.stop()
+        await thread.result()
     finally:
         await thread.end()
 
@@ -250,7 +255,6 @@ async def browse(places: Sequence[Place], *, patience: float, settle: float) -> 
                 search.moved.clear()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(search.moved.wait(), left)
-        stop.cancel()
         return search.browse.result()
 
     thread = _LoopThread(work)
@@ -267,7 +271,7 @@ class _Search:
         self.browse = browse
         self.moved = asyncio.Event()
         """Set when the deadline may have changed."""
-        self._asking: set[asyncio.Task[None]] = set()
+        self._asking: dict[tuple[zeroconf.Zeroconf, str], asyncio.Task[None]] = {}
 
     @asynccontextmanager
     async def on(self, station: AsyncZeroconf) -> AsyncIterator[None]:
@@ -277,7 +281,7 @@ class _Search:
             yield
         finally:
             await browser.async_cancel()
-            for task in self._asking:
+            for task in self._asking.values():
                 task.cancel()
 
     def _changed(
@@ -288,10 +292,9 @@ class _Search:
         if state_change is ServiceStateChange.Removed:
             with suppress(MdnsError):
                 self.browse.gone(instance_of(name))
-        elif self.browse.appeared(name):
-            task = asyncio.create_task(self._ask(zeroconf, name))
-            self._asking.add(task)
-            task.add_done_callback(self._asking.discard)
+        elif (zeroconf, name) not in self._asking and self.browse.appeared(name):
+            task = self._asking[zeroconf, name] = asyncio.create_task(self._ask(zeroconf, name))
+            task.add_done_callback(lambda _: self._asking.pop((zeroconf, name)))
 
     async def _ask(self, station: zeroconf.Zeroconf, name: str) -> None:
         """Ask for the records of a service."""

@@ -44,8 +44,15 @@ def services() -> list[bytes]:
     return packets
 
 
+def change(chance: random.Random, packet: bytes) -> bytes:
+    """The packet with one byte changed."""
+    changed = bytearray(packet)
+    changed[chance.randrange(len(changed))] = chance.randrange(256)
+    return bytes(changed)
+
+
 def main() -> None:
-    """Send, a packet each millisecond."""
+    """Send, about a hundred packets a second: what is wrong with them is to hurt, not how many they are."""
     chance = random.Random(1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -54,22 +61,22 @@ def main() -> None:
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(sys.argv[1]))
         good = services()
         loop = HEADER + b"\xc0\x0c" + struct.pack("!HHIH", POINTER, 1, 120, 2) + b"\xc0\x0c"
+        bad = [change(chance, packet) for packet in good * 3]
         for number in count():
-            changed = bytearray(chance.choice(good))
-            changed[chance.randrange(len(changed))] = chance.randrange(256)
+            changed = bad[number % len(bad)]
             for packet in (
                 chance.randbytes(chance.randrange(300)),
-                bytes(changed),
+                changed,
                 changed[: chance.randrange(len(changed))],
                 good[number % len(good)],
                 loop,
                 HEADER[:6] + b"\xff\xff" + HEADER[8:] + chance.randbytes(8000),
             ):
                 sock.sendto(packet, GROUP)
-            if number == len(good):
+            if number == len(bad):
                 sys.stdout.write("all kinds were sent\n")
                 sys.stdout.flush()
-            if select.select([sys.stdin], [], [], 0.006)[0]:
+            if select.select([sys.stdin], [], [], 0.05)[0]:
                 return
 
 

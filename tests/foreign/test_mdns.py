@@ -133,7 +133,7 @@ def test_device_by_mdns_alone(network: Lan, tmp_path: Path) -> None:
     with serving(network, tmp_path), in_background(*noise) as noisy:
         noisy.wait_for("all kinds were sent")
         done = device(network, tmp_path, "--i-own", SERVER)
-        assert 0 == done.code, done.out + done.err
+        assert 0 == done.code, f"{decisions(done)}\n{done.out}{done.err}"
         assert "Traceback" not in done.err
         assert ("mdns", "taken") == decisions(done)[-1]
 

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from umslab_protocol.wire.mdns import MAX_SERVICES, MdnsProblem, UmsService, in_order
+from umslab_protocol.wire.mdns import MAX_NAMES, MAX_SERVICES, MdnsProblem, UmsService, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,7 @@ class MdnsBrowse:
 
     def appeared(self, full_name: str) -> bool:
         """A name was heard; whether it is worth asking for its records."""
-        if full_name not in self._asked and len(self._asked) >= MAX_SERVICES:
+        if full_name not in self._asked and len(self._asked) >= MAX_NAMES:
             self._ignored[MdnsProblem.TOO_MANY] += 1
             return False
         self._asked.add(full_name)
@@ -51,6 +51,9 @@ class MdnsBrowse:
 
     def found(self, service: UmsService, now: float) -> None:
         """The records of a service are complete."""
+        if service not in self._found and len(self._found) >= MAX_SERVICES:
+            self._ignored[MdnsProblem.TOO_MANY] += 1
+            return
         self._found.add(service)
         if self._settled_at is None:
             self._settled_at = now + self._settle

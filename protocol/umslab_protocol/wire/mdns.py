@@ -27,8 +27,10 @@ MAX_TXT_BYTES = 1_300
 """RFC 6763 section 6.2: what fits a packet."""
 MAX_ADDRESSES = 8
 """Taken of one service."""
+MAX_NAMES = 128
+"""Asked for in one search; most of them may be somebody's noise."""
 MAX_SERVICES = 16
-"""Looked at in one search."""
+"""Kept of those that answer."""
 
 
 class MdnsProblem(StrEnum):
@@ -41,7 +43,7 @@ class MdnsProblem(StrEnum):
     NO_ADDRESS = "no-address"
     """Nobody said at which IPv4 address and port it is (D8)."""
     TOO_MANY = "too-many"
-    """More services than are looked at in one search."""
+    """More names than are asked for in one search, or more services than are kept."""
 
 
 class MdnsError(Exception):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from umslab_protocol.machines.mdns_browse import MdnsBrowse
-from umslab_protocol.wire.mdns import MAX_SERVICES, MdnsProblem, UmsService
+from umslab_protocol.wire.mdns import MAX_NAMES, MAX_SERVICES, MdnsProblem, UmsService
 
 ONE = UmsService(name="one", port=8443, addresses=("10.0.0.1",))
 TWO = UmsService(name="two", port=8443, addresses=("10.0.0.2",))
@@ -37,11 +37,14 @@ def test_withdrawn() -> None:
 
 
 def test_bounded() -> None:
-    """A flood of names is asked for so many of them; the rest is counted, and so is what cannot be used."""
+    """So many names of a flood are asked for, and so many services kept; the rest is counted, as what is no use."""
     browse = MdnsBrowse(0.0)
-    asked = [browse.appeared(f"name {number}") for number in range(MAX_SERVICES + 3)]
+    asked = [browse.appeared(f"name {number}") for number in range(MAX_NAMES + 3)]
+    for number in range(MAX_SERVICES + 2):
+        browse.found(UmsService(name=f"name {number:02}", port=1, addresses=("10.0.0.1",)), 1.0)
     browse.ignore(MdnsProblem.MALFORMED)
 
-    assert [True] * MAX_SERVICES + [False] * 3 == asked
+    assert [True] * MAX_NAMES + [False] * 3 == asked
     assert browse.appeared("name 0")
-    assert {MdnsProblem.TOO_MANY: 3, MdnsProblem.MALFORMED: 1} == browse.result().ignored
+    assert MAX_SERVICES == len(browse.result().services)
+    assert {MdnsProblem.TOO_MANY: 5, MdnsProblem.MALFORMED: 1} == browse.result().ignored
