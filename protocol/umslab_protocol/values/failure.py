@@ -7,7 +7,7 @@ order of the vendor's table; attaching a code to one of *our* reasons is our jud
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -89,6 +89,39 @@ class Reason(StrEnum):
     LOST = "connection-lost"
 
 
+class Contact(StrEnum):
+    """How far a failed step came towards the other side."""
+
+    OWN = "own"
+    """Not even out of this machine: a limit of its own."""
+    NONE = "none"
+    """Nobody took the connection, or it is not known."""
+    REFUSED = "refused"
+    """The address said that nobody listens there."""
+    ACCEPTED = "accepted"
+    """The TCP connection was taken."""
+    SECURED = "secured"
+    """TLS was established."""
+    ANSWERED = "answered"
+    """There was an HTTP answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a failed step saw of the other side: from it can be told which side failed."""
+
+    contact: Contact = Contact.NONE
+    status: int | None = None
+    """Of the HTTP answer."""
+    server: str = ""
+    """The answer's `Server` header."""
+    request: str = ""
+    """The id of our request, when the answer repeated it: only the server itself does."""
+
+
+NOTHING_SEEN = Seen()
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One failed step: what a person or a report needs to know."""
@@ -99,6 +132,7 @@ class Failure:
     hint: str = ""
     retry_after: float | None = None
     """Seconds the server asked to wait, when it did."""
+    seen: Seen = field(default=NOTHING_SEEN, compare=False)
 
     @property
     def vendor_code(self) -> int | None:
