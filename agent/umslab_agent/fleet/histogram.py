@@ -2,8 +2,8 @@
 """How long things took: an HDR histogram of microseconds to an hour, three significant digits, merged without loss.
 
 The only module that touches the library `hdrhistogram`, which has no types and decodes with C what it is given. The
-text form is that of all HDR histograms (version 2: base64 of zlib of ZigZag LEB128 counts), so other tools read it. What
-is read from a file is decoded here, with limits, and never by the library.
+text form is that of all HDR histograms (version 2: base64 of zlib of ZigZag LEB128 counts), so other tools read it.
+What is read from a file is decoded here, with limits, and never by the library.
 """
 
 from __future__ import annotations

@@ -17,10 +17,14 @@ from umslab_agent.fleet.histogram import Histogram
 from umslab_agent.fleet.series import Peaks, Series
 from umslab_protocol.values.failure import Phase, Reason
 
-MOST_CAUSES = 500
-"""Of failures in one record; what comes later is counted in the last, which says so."""
-MOST_PHASES = 64
+MOST_CAUSES = 400
+"""Of failures in one record; in what comes later, HTTP statuses are not told apart, so that no peer can add causes."""
+MOST_PHASES = 32
+MOST_GENERATORS = 128
 MAX_TEXT = 300
+
+BUSY = 0.9
+"""Of one processor: above it a process with one event loop is at its end."""
 
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Seconds = Annotated[float, Meta(ge=0, le=1e10)]
@@ -127,7 +131,7 @@ class Generator(msgspec.Struct, forbid_unknown_fields=True):
 
     samples: Count = 0
     busy: Count = 0
-    """Of them, those with the processor in use for more than `verdict.BUSY`."""
+    """Of them, those with more than `BUSY` of the processor in use."""
     lag: Histogram = msgspec.field(default_factory=Histogram)
     """How late the event loop was."""
     cpu: Peaks = msgspec.field(default_factory=Peaks)
@@ -153,6 +157,27 @@ class Measured(msgspec.Struct, forbid_unknown_fields=True):
     conditions: dict[Condition, Series] = msgspec.field(default_factory=dict)
     """Changes in how many devices are in each; `Series.levels` has the numbers themselves."""
     phases: Annotated[list[PhaseTimes], Meta(max_length=MOST_PHASES)] = []
-    failures: Annotated[list[FailureGroup], Meta(max_length=MOST_CAUSES)] = []
-    generators: Annotated[list[Generator], Meta(max_length=1024)] = []
+    failures: Annotated[list[FailureGroup], Meta(max_length=2000)] = []
+    generators: Annotated[list[Generator], Meta(max_length=MOST_GENERATORS)] = []
     """One a process."""
+
+
+class Failures:
+    """The groups of one record, found by their cause."""
+
+    def __init__(self, groups: list[FailureGroup]) -> None:
+        """`groups` is kept, and grows."""
+        self._groups = groups
+        self._found = {group.cause: group for group in groups}
+
+    def group(self, cause: Cause, *, example: str, hint: str, request: str) -> FailureGroup:
+        """Return the group of a cause; the texts are those of a new one."""
+        found = self._found.get(cause)
+        if found is None and len(self._groups) >= MOST_CAUSES:
+            cause = msgspec.structs.replace(cause, status=None)
+            found = self._found.get(cause)
+        if found is None:
+            found = FailureGroup(cause, example=example[:MAX_TEXT], hint=hint[:MAX_TEXT], request=request[:MAX_TEXT])
+            self._found[cause] = found
+            self._groups.append(found)
+        return found

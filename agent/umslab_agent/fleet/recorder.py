@@ -24,14 +24,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from umslab_agent.fleet.blame import Side, Way, attribute
+from umslab_agent.fleet.blame import Way, attribute
 from umslab_agent.fleet.measured import (
-    MAX_TEXT,
-    MOST_CAUSES,
+    BUSY,
     MOST_PHASES,
     Cause,
     Condition,
-    FailureGroup,
+    Failures,
     Generator,
     Measured,
     PhaseTimes,
@@ -39,15 +38,9 @@ from umslab_agent.fleet.measured import (
     StepTimes,
 )
 from umslab_agent.fleet.series import Series
-from umslab_protocol.values.failure import Phase, Reason
 
 if TYPE_CHECKING:
     from umslab_protocol.values.failure import Failure
-
-BUSY = 0.9
-"""Of one processor: above it a process with one loop is at its end."""
-
-OTHERS = Cause(Side.UNKNOWN, Phase.START, Reason.BAD_ARGUMENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +72,7 @@ class Recorder:
             generators=[Generator()],
         )
         self._start = start
-        self._causes: dict[Cause, FailureGroup] = {}
+        self._failures = Failures(self.measured.failures)
         self.levels[Condition.PLANNED] = devices
         self.measured.conditions[Condition.PLANNED].add(0.0, devices)
 
@@ -143,27 +136,16 @@ class Recorder:
 
     def failed(self, failure: Failure, now: float) -> None:
         """A try of a device failed, for good or not."""
-        group = self._group(failure)
+        side = attribute(failure, self.way)
+        status = failure.seen.status if failure.seen.status is not None and 100 <= failure.seen.status <= 999 else None
+        group = self._failures.group(
+            Cause(side, failure.phase, failure.reason, status, failure.vendor_code),
+            example=failure.detail,
+            hint=failure.hint,
+            request=failure.seen.request,
+        )
         group.count += 1
         group.over_time.add(now - self._start)
-
-    def _group(self, failure: Failure) -> FailureGroup:
-        side = attribute(failure, self.way)
-        cause = Cause(side, failure.phase, failure.reason, failure.seen.status, failure.vendor_code)
-        group = self._causes.get(cause)
-        if group is None and len(self._causes) >= MOST_CAUSES - 1:
-            cause = OTHERS
-            group = self._causes.get(cause)
-        if group is None:
-            group = FailureGroup(
-                cause,
-                example=failure.detail[:MAX_TEXT],
-                hint=failure.hint[:MAX_TEXT],
-                request=failure.seen.request[:MAX_TEXT],
-            )
-            self._causes[cause] = group
-            self.measured.failures.append(group)
-        return group
 
     # The generator.
 
