@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from umslab_certs.errors import CertificateError, Fault
 from umslab_protocol.errors import RemoteProtocolError
-from umslab_protocol.values.failure import Failure, Phase, Reason
+from umslab_protocol.values.failure import Contact, Failure, Phase, Reason, Seen
 from umslab_protocol.wire.close_codes import REFUSAL_HEADER, CloseCode, Refusal
+from umslab_protocol.wire.request_id import REQUEST_HEADER
 from umslab_runtime.network import DialError, DialProblem
 from umslab_runtime.policy import TargetRefusedError
 from umslab_runtime.tls import TLSBrokenError, TLSError, TLSProblem
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from umslab_runtime.http import Response
 
 MAX_DETAIL = 300
+MAX_SEEN = 100
+"""Characters of a header that is kept with a failure."""
 
 _DIAL: dict[DialProblem, tuple[Reason, str]] = {
     DialProblem.NAME_UNKNOWN: (Reason.NAME_UNKNOWN, "check the name and the DNS servers of this device"),
@@ -44,8 +48,11 @@ _TLS: dict[TLSProblem, tuple[Reason, str]] = {
     TLSProblem.VERSION: (Reason.TLS_REFUSED, "OS 12 speaks TLS 1.3 only (T1): something on the way does not"),
     TLSProblem.NOT_TLS: (Reason.NOT_TLS, "another program listens on this port, or a proxy answers for it"),
     TLSProblem.TRUNCATED: (Reason.TLS_BROKEN, "the connection ended in the middle: a proxy, or a server that stopped"),
+    TLSProblem.SILENT: (Reason.TLS_BROKEN, "the server is there, but hangs or is overloaded; or a proxy waits for it"),
     TLSProblem.OTHER: (Reason.TLS_BROKEN, ""),
 }
+
+_CONTACT = {DialProblem.REFUSED: Contact.REFUSED, DialProblem.OWN_LIMIT: Contact.OWN}
 
 _ALERT_HINTS = {
     42: "the server found something wrong with this device's certificate",
@@ -66,15 +73,19 @@ def explain(phase: Phase, error: Exception) -> Failure:
         case DialError():
             resolving = error.problem in {DialProblem.NAME_UNKNOWN, DialProblem.RESOLVER} and phase is Phase.CACERTS
             reason, hint = _DIAL[error.problem]
-            return Failure(Phase.RESOLVE if resolving else phase, reason, error.detail, hint)
+            seen = Seen(_CONTACT.get(error.problem, Contact.NONE))
+            return Failure(Phase.RESOLVE if resolving else phase, reason, error.detail, hint, seen=seen)
         case TLSBrokenError():
-            return _explain_tls(phase, error.tls)
+            return _explain_tls(phase, error.tls, Contact.SECURED)
+        case TLSError(problem=TLSProblem.SILENT):
+            return _explain_tls(phase, error, Contact.SILENT)
         case TLSError():
-            return _explain_tls(phase, error)
+            return _explain_tls(phase, error, Contact.ACCEPTED)
         case TargetRefusedError():
             return Failure(phase, Reason.TARGET_REFUSED, str(error))
         case RemoteProtocolError():
-            return Failure(phase, Reason.BAD_ANSWER, error.reason[:MAX_DETAIL], "is this a UMS?")
+            seen = Seen(Contact.SECURED)
+            return Failure(phase, Reason.BAD_ANSWER, error.reason[:MAX_DETAIL], "is this a UMS?", seen=seen)
         case CertificateError() if error.fault in {Fault.EXPIRED, Fault.NOT_YET_VALID}:
             return Failure(phase, Reason.CERTIFICATE_TIME, error.message, "set this device's clock (SE7)")
         case CertificateError():
@@ -87,15 +98,21 @@ def explain(phase: Phase, error: Exception) -> Failure:
             return Failure(phase, Reason.LOST, str(error) or type(error).__name__)
 
 
-def _explain_tls(phase: Phase, error: TLSError) -> Failure:
+def _explain_tls(phase: Phase, error: TLSError, contact: Contact) -> Failure:
     reason, hint = _TLS[error.problem]
     if error.alert is not None:
         hint = _ALERT_HINTS.get(error.alert, hint)
-    return Failure(phase, reason, error.detail, hint)
+    return Failure(phase, reason, error.detail, hint, seen=Seen(contact))
 
 
 def explain_answer(phase: Phase, answer: Response) -> Failure:
     """Translate an HTTP status that is not what the step wanted."""
+    server, request = answer.header("server") or "", answer.header(REQUEST_HEADER) or ""
+    seen = Seen(Contact.ANSWERED, answer.status, server[:MAX_SEEN], request[:MAX_SEEN])
+    return replace(_explain_status(phase, answer), seen=seen)
+
+
+def _explain_status(phase: Phase, answer: Response) -> Failure:
     said = answer.body[:MAX_DETAIL].decode("utf-8", "replace").strip().splitlines()
     text = f"HTTP {answer.status}" + (f": {said[0]}" if said else "")
     wait = _retry_after(answer)
@@ -130,9 +147,11 @@ def explain_session_refusal(answer: Response) -> Failure:
     failure = explain_answer(Phase.CONNECT, answer)
     refusal = answer.header(REFUSAL_HEADER)
     if refusal == Refusal.UNKNOWN_DEVICE:
-        return Failure(Phase.CONNECT, Reason.UNKNOWN_DEVICE, failure.detail, "the registry does not know this device")
+        hint = "the registry does not know this device"
+        return Failure(Phase.CONNECT, Reason.UNKNOWN_DEVICE, failure.detail, hint, seen=failure.seen)
     if answer.status == 403 or refusal in {Refusal.REVOKED, Refusal.EXPIRED, Refusal.REFUSED, Refusal.NO_CERTIFICATE}:
-        return Failure(Phase.CONNECT, Reason.REFUSED, failure.detail, "the server knows why: see its events")
+        hint = "the server knows why: see its events"
+        return Failure(Phase.CONNECT, Reason.REFUSED, failure.detail, hint, seen=failure.seen)
     return failure
 
 

@@ -86,7 +86,7 @@ async def open_link(
             prepare=identity.prepare,
         )
         try:
-            http = HttpClientConnection(stream, str(target), tap)
+            http = HttpClientConnection(stream, str(target), tap, request_id=f"{hello.unitID}-{key[:4].hex()}")
             opened = await http.open_websocket(WS_CONNECT, key=key, subprotocols=(SUBPROTOCOL,))
             if isinstance(opened, Response):
                 raise SessionRefused(opened)
@@ -95,4 +95,4 @@ async def open_link(
             raise
         machine = DeviceSession(codec=codec, hello=hello, now=host.clock.monotonic())
         return Link(stream, host.pump(machine, stream), opened.first_bytes)
-    raise TLSError(TLSProblem.TRUNCATED, f"{target}: no answer to ws-connect within {within:g} seconds")
+    raise TLSError(TLSProblem.SILENT, f"{target}: no answer to ws-connect within {within:g} seconds")

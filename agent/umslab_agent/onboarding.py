@@ -102,6 +102,7 @@ class Onboarding:
         self._folder = folder
         self._world = world
         self._key_type = key_type
+        self._requests = 0
 
     async def establish_trust(self) -> Failure | None:
         """Fetch cacerts with nothing trusted yet, judge what came, pin the root. Every later connection is pinned."""
@@ -224,7 +225,8 @@ class Onboarding:
                 waiting = explain_answer(phase, answer)
                 text = "the server takes its time (HTTP 202): it is asked again"
                 hint = "somebody may have to approve the device at the UMS"
-                return Failure(phase, Reason.AWAITING_APPROVAL, text, hint, waiting.retry_after or ASK_AGAIN_SECONDS)
+                wait = waiting.retry_after or ASK_AGAIN_SECONDS
+                return replace(waiting, reason=Reason.AWAITING_APPROVAL, detail=text, hint=hint, retry_after=wait)
             if answer.status != 200:
                 return explain_answer(phase, answer)
             certificate = _find_own(answer.body, spki_digest(key.public_key()))
@@ -267,7 +269,9 @@ class Onboarding:
             if isinstance(self._world.clock, SkewedClock) and context is not self._world.contexts.blind():
                 self._judge_time(stream)
             with trio.move_on_after(REQUEST_TIMEOUT):
-                http = HttpClientConnection(stream, str(self.target), self._world.tap)
+                self._requests += 1
+                request_id = f"{self.persona.unit_id}-{self._requests}"
+                http = HttpClientConnection(stream, str(self.target), self._world.tap, request_id=request_id)
                 answer = await http.request(method, path, headers=headers, body=body)
                 return answer, stream.peer_certificate
             raise DialError(DialProblem.TIMEOUT, f"{self.target}: no answer within {REQUEST_TIMEOUT:g} seconds")

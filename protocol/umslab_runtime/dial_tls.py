@@ -51,4 +51,4 @@ async def dial_tls(
         return stream
     if transport is None:
         raise DialError(DialProblem.TIMEOUT, f"{target}: no answer within {within:g} seconds")
-    raise TLSError(TLSProblem.TRUNCATED, f"{target}: connected, but no TLS answer within {within:g} seconds")
+    raise TLSError(TLSProblem.SILENT, f"{target}: connected, but no TLS answer within {within:g} seconds")

@@ -10,6 +10,7 @@ import h11
 import trio
 
 from umslab_protocol.errors import RemoteProtocolError
+from umslab_protocol.wire.request_id import REQUEST_HEADER
 from umslab_protocol.wire.websocket_opening import check_answer, opening_request
 from umslab_runtime.http import Headers, Response
 
@@ -46,9 +47,19 @@ class HttpClientConnection:
     """
 
     def __init__(
-        self, stream: TLSStream, host: str, tap: Tap | None = None, *, max_body_bytes: int = MAX_BODY_BYTES
+        self,
+        stream: TLSStream,
+        host: str,
+        tap: Tap | None = None,
+        *,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        request_id: str = "",
     ) -> None:
-        """`host` is the value of the Host header: name and port as the user knows them."""
+        """`host` is the value of the Host header: name and port as the user knows them.
+
+        `request_id` goes with every request, for the server to repeat (wire/request_id.py).
+        """
+        self._request_id = request_id
         self._tap = tap
         self._max_body_bytes = max_body_bytes
         self._stream = stream
@@ -86,6 +97,8 @@ class HttpClientConnection:
 
     async def _send_request(self, method: str, path: str, headers: Headers, body: bytes | None) -> None:
         all_headers = [("Host", self._host), ("User-Agent", USER_AGENT), *headers]
+        if self._request_id:
+            all_headers.append((REQUEST_HEADER, self._request_id))
         if body is not None:
             all_headers.append(("Content-Length", str(len(body))))
         parts = [self._h11.send(h11.Request(method=method, target=path, headers=all_headers))]

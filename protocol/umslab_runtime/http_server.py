@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import h11
 import trio
 
+from umslab_protocol.wire.request_id import repeated_headers
 from umslab_runtime.http import Headers, Peer, Request, Response, Upgrade, text_response
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class HttpConnection:
         self._server_name = server_name
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.header_bytes)
         self._peer = Peer(stream.peer, stream.version, stream.peer_certificate)
+        self._repeated: Headers = []
+        """The id of the request, for its answer."""
         self._closing = False
         self._patience = trio.CancelScope()  # one a request; each phase moves its deadline
         self._idle = False
@@ -105,12 +108,14 @@ class HttpConnection:
         self._late = late
 
     async def _read_in_time(self) -> Request:
+        self._repeated = []
         head = await self._read_head()
         if head.method == b"CONNECT":  # h11 would take any answer 2xx for a tunnel
             raise _RefuseError(text_response(501, "this server is no proxy"))
         target = head.target.decode("ascii")  # h11 allows visible ASCII only
         path, _, query = target.partition("?")
         headers = [(name.decode("ascii"), value.decode("latin-1")) for name, value in head.headers]
+        self._repeated = repeated_headers(headers)
         body = await self._read_body(headers)
         return Request(head.method.decode("ascii"), path, query, headers, body, self._peer)
 
@@ -183,7 +188,7 @@ class HttpConnection:
     # Writing.
 
     async def _send_response(self, answer: Response) -> None:
-        headers = [*answer.headers, ("Date", format_datetime(self._clock.utc(), usegmt=True))]
+        headers = [*answer.headers, *self._repeated, ("Date", format_datetime(self._clock.utc(), usegmt=True))]
         headers.append(("Server", self._server_name))
         no_body = answer.status in {204, 304}
         if not no_body:

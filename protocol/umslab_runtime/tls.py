@@ -55,6 +55,8 @@ class TLSProblem(StrEnum):
     """What came is not TLS."""
     TRUNCATED = "truncated"
     """The peer went away without a word."""
+    SILENT = "silent"
+    """The peer is there and says nothing."""
     OTHER = "other"
 
 

@@ -16,6 +16,7 @@ The rules, in order; the first that fits decides:
 | a close frame, a TLS alert, a certificate that does not fit | server |
 | the connection refused, dropped before TLS, or answered by what is not TLS | proxy if there is one, else server |
 | a connection lost after TLS without a word | unknown if there is a proxy, else server |
+| a connection that was taken, and then silence | unknown if there is a proxy, else server |
 | no answer at all, no route | unknown |
 
 A proxy that passes TLS through says nothing in HTTP: that there is one has to be told (`Way.proxied`).
@@ -70,6 +71,11 @@ class Way:
     repeats_requests: bool = False
     """The backend repeats the ids of requests."""
 
+    def learn(self, server: str, request: str) -> None:
+        """Take from an answer of the backend itself its `Server` header, and the id it repeated (or nothing)."""
+        self.product = product_of(server)
+        self.repeats_requests = bool(request)
+
 
 def attribute(failure: Failure, way: Way) -> Side:
     """Say at which side a failure is laid, by the table above."""
@@ -85,7 +91,7 @@ def attribute(failure: Failure, way: Way) -> Side:
         return Side.SERVER
     if failure.seen.contact in {Contact.REFUSED, Contact.ACCEPTED}:
         return Side.PROXY if way.proxied else Side.SERVER
-    if failure.seen.contact is Contact.SECURED or failure.phase is Phase.SESSION:
+    if failure.seen.contact in {Contact.SECURED, Contact.SILENT} or failure.phase is Phase.SESSION:
         return Side.UNKNOWN if way.proxied else Side.SERVER
     return Side.UNKNOWN
 

@@ -67,7 +67,7 @@ class Condition(StrEnum):
     FAILED = "failed"
     """Has given up."""
     STOPPED = "stopped"
-    """Was ended by the run itself."""
+    """Was ended by the run itself; one that is offline, or on its way, when the run ends stays so."""
 
 
 class StepTimes(msgspec.Struct, forbid_unknown_fields=True):

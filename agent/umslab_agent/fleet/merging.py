@@ -8,6 +8,7 @@ statuses are told apart.
 from __future__ import annotations
 
 from functools import reduce
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -37,7 +38,7 @@ def merge_reports(reports: Sequence[RunReport]) -> RunReport:
     for other in others:
         _check_same(first, other)
     shards = sorted((shard for report in reports for shard in report.shards), key=lambda shard: shard.number)
-    for before, after in zip(shards, shards[1:], strict=False):
+    for before, after in pairwise(shards):
         if before.number == after.number:
             raise ReportError(f"shard {after.number}/{first.of_shards} is in two of the reports")
     in_order = sorted(reports, key=lambda report: report.shards[0].number)

@@ -136,6 +136,8 @@ class Recorder:
 
     def failed(self, failure: Failure, now: float) -> None:
         """A try of a device failed, for good or not."""
+        if failure.seen.request:
+            self.way.repeats_requests = True
         side = attribute(failure, self.way)
         status = failure.seen.status if failure.seen.status is not None and 100 <= failure.seen.status <= 999 else None
         group = self._failures.group(

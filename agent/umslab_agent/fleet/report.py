@@ -15,14 +15,14 @@ from msgspec import Meta
 from umslab_agent.fleet.bottleneck import bottlenecks
 from umslab_agent.fleet.histogram import Histogram
 from umslab_agent.fleet.measured import Condition, Count, Measured, Seconds
-from umslab_agent.fleet.thresholds import ThresholdResult, ThresholdText, parse_threshold
+from umslab_agent.fleet.thresholds import ThresholdResult, parse_threshold
 from umslab_protocol.errors import InvalidValueError
 
 FORMAT = "umslab-fleet-report"
 VERSION = 1
 MAX_REPORT_BYTES = 32 * 1024 * 1024
 MOST_THRESHOLDS = 100
-MOST_SHARDS = MOST_OF_SHARDS = 1024
+MOST_SHARDS = 1024
 
 Text = Annotated[str, Meta(max_length=200)]
 
@@ -129,7 +129,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def outcome(report: RunReport) -> Outcome:
-    """Judge a run. Thresholds decide where there are some; otherwise every device has to be managed once, and none lost."""
+    """Judge a run. Thresholds decide where there are some; else every device has to be managed once, and none lost."""
     missed = sum(not result.met for result in report.thresholds)
     measured = report.measured
     gone = sum(
