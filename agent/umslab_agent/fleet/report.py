@@ -36,7 +36,7 @@ class PlanIdentity(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     digest: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
     scenario: Text
-    seed: Annotated[int, Meta(ge=0, lt=2**63)]
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     devices: Count
     """Of the whole plan, not of the shard."""
     phases: Annotated[list[Text], Meta(max_length=200)] = []

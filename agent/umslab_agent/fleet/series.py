@@ -46,12 +46,17 @@ class Series(msgspec.Struct, forbid_unknown_fields=True):
 
     def merge(self, other: Series) -> None:
         """Take all that the other has; both began at the same moment."""
-        bins, doublings = list(other.bins), other.doublings
-        while self.doublings < doublings:
+        while self.doublings < other.doublings:
             self._widen()
-        for _ in range(self.doublings - doublings):
+        more = other.coarser(self.doublings).bins
+        self.bins = [self._join(a, b) for a, b in zip_longest(self.bins, more, fillvalue=0)]
+
+    def coarser(self, doublings: int) -> Series:
+        """Return a copy whose bins are as wide as this says, or as they are when that is wider."""
+        bins = list(self.bins)
+        for _ in range(doublings - self.doublings):
             bins = self._halve(bins)
-        self.bins = [self._join(a, b) for a, b in zip_longest(self.bins, bins, fillvalue=0)]
+        return type(self)(max(doublings, self.doublings), bins)
 
     def levels(self) -> list[int]:
         """The running sum: of changes, what there was at the end of each bin."""
