@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Point = tuple[float, float]
 
-LEFT, RIGHT, TOP, BOTTOM = 64, 18, 22, 38
+LEFT, RIGHT, TOP, BOTTOM = 64, 18, 36, 38
 _LABEL_ROOM = 84
 """Between two marks that both have their words."""
 
@@ -197,7 +197,7 @@ def _grid(frame: Frame) -> list[str]:
         anchor = "end" if x > right - 14 else "middle"
         parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 18}" text-anchor="{anchor}">{escape(words)}</text>')
     parts.append(f'<path class="base" d="M{left} {bottom}H{right}"/>')
-    parts.append(f'<text class="axis" x="{left - 56}" y="12">{escape(frame.y.label)}</text>')
+    parts.append(f'<text class="axis" x="{left - 56}" y="11">{escape(frame.y.label)}</text>')
     parts.append(
         f'<text class="axis" x="{right}" y="{frame.height - 4}" text-anchor="end">{escape(frame.x.label)}</text>'
     )
@@ -206,14 +206,15 @@ def _grid(frame: Frame) -> list[str]:
 
 def _marks(frame: Frame, marks: Sequence[Mark]) -> list[str]:
     parts = []
-    free = 0.0
+    free, right = 0.0, frame.width - RIGHT
     for mark in marks:
-        x = frame.across(mark.at)
-        parts.append(
-            f'<path class="mark" d="M{x:.1f} {TOP}V{frame.height - BOTTOM}"><title>{escape(mark.name)}</title></path>'
-        )
-        if x >= free and x < frame.width - RIGHT - 30:
-            parts.append(f'<text class="mark-name" x="{x + 4:.1f}" y="{TOP + 10}">{escape(_short(mark.name))}</text>')
+        x, name = frame.across(mark.at), escape(mark.name)
+        line = f"M{x:.1f} {TOP - 2}V{frame.height - BOTTOM}"
+        parts.append(f'<path class="mark" d="{line}"><title>{name}</title></path>')
+        if x >= free:
+            anchor = ' text-anchor="end"' if x > right - _LABEL_ROOM else ""
+            words = escape(_short(mark.name))
+            parts.append(f'<text class="mark-name" x="{x:.1f}" y="{TOP - 6}"{anchor}>{words}</text>')
             free = x + _LABEL_ROOM
     return parts
 

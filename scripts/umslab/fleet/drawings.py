@@ -21,7 +21,7 @@ from umslab.fleet.charts import (
     stairs,
     time_axis,
 )
-from umslab.fleet.units import duration, number, size
+from umslab.fleet.units import number, size, tick
 from umslab_agent.fleet.blame import Side
 from umslab_agent.fleet.measured import Condition, Step
 from umslab_agent.fleet.series import FINEST, Peaks, Series
@@ -99,7 +99,7 @@ def latency_curves(measured: Measured) -> str:
         "Latency by percentile",
         "the table below has the numbers",
         nines_axis(nines),
-        log_axis(low, max(high, low * 10), duration, "latency from the intended start"),
+        log_axis(low, max(high, low * 10), tick, "latency from the intended start"),
         height=340,
     )
     return _figure(line_chart(frame, lines), legend(lines))
@@ -139,7 +139,7 @@ def generator_charts(measured: Measured) -> str:
     seconds = _seconds(measured)
     kinds: list[tuple[str, Callable[[Generator], Series], float, Callable[[float], str]]] = [
         ("Processor", lambda one: one.cpu, 1000.0, lambda value: f"{value * 100:.0f} %"),
-        ("Event loop late", lambda one: one.lag_peaks, 1_000_000.0, lambda value: duration(value) if value else "0"),
+        ("Event loop late", lambda one: one.lag_peaks, 1_000_000.0, tick),
         ("Resident memory", lambda one: one.memory, 1.0, lambda value: size(value) if value else "0"),
         ("Open descriptors", lambda one: one.descriptors, 1.0, number),
     ]

@@ -167,8 +167,9 @@ def _latency_table(summary: Summary) -> str:
     headings = ("step", "counted from", "count", "mean", "p50", "p90", "p99", "p99.9", "max")
     rows: list[Sequence[str]] = []
     for one in summary.steps:
-        rows.append((one.step, "intended start", *_counted(one.latency)))
-        if one.service.count:
+        counted = "start" if one.service == one.latency else "intended start"
+        rows.append((one.step, counted, *_counted(one.latency)))
+        if one.service.count and one.service != one.latency:
             rows.append(("", "actual start", *_counted(one.service)))
     return _table(headings, rows, numbers_from=2)
 

@@ -8,6 +8,8 @@ def duration(seconds: float | None) -> str:
     """Three digits and a unit, from microseconds to hours; `never` for None."""
     if seconds is None:
         return "never"
+    if seconds == 0:
+        return "0 s"
     if seconds < 0.001:
         return f"{seconds * 1_000_000:.0f} µs"
     if seconds < 1:
@@ -17,6 +19,14 @@ def duration(seconds: float | None) -> str:
     if seconds < 36_000:
         return f"{_three(seconds / 60)} min"
     return f"{_three(seconds / 3600)} h"
+
+
+def tick(seconds: float) -> str:
+    """A round time beside an axis: `10 ms`, `0.5 s`."""
+    for unit, factor in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= factor * 0.999:
+            return f"{seconds / factor:.6g} {unit}"
+    return "0"
 
 
 def size(count: float) -> str:
