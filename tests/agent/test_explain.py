@@ -9,7 +9,7 @@ from umslab_agent.explain import explain, explain_answer, explain_close, explain
 from umslab_certs.errors import CertificateError, Fault
 from umslab_protocol.errors import RemoteProtocolError
 from umslab_protocol.machines.carrier import Closed
-from umslab_protocol.values.failure import Phase, Reason
+from umslab_protocol.values.failure import Contact, Phase, Reason
 from umslab_protocol.wire.close_codes import REFUSAL_HEADER, CloseCode, Refusal
 from umslab_runtime.http import Response, text_response
 from umslab_runtime.network import DialError, DialProblem
@@ -49,6 +49,29 @@ def test_tls(problem: TLSProblem) -> None:
 def test_tls_codes_when_connecting(problem: TLSProblem, code: int) -> None:
     """The vendor's TLS codes (3.6)."""
     assert code == explain(Phase.CONNECT, TLSError(problem, "details")).vendor_code
+
+
+def test_what_was_seen() -> None:
+    """How far the step came, and who answered: from it a fleet's report tells whose failure it is."""
+    answer = Response(503, [("Server", "umslab/1 " + "x" * 200), ("Umslab-Request", "02-1")], b"")
+    errors = {
+        DialError(DialProblem.REFUSED, ""): Contact.REFUSED,
+        DialError(DialProblem.OWN_LIMIT, ""): Contact.OWN,
+        DialError(DialProblem.TIMEOUT, ""): Contact.NONE,
+        TLSError(TLSProblem.TRUNCATED, ""): Contact.ACCEPTED,
+        TLSError(TLSProblem.SILENT, ""): Contact.SILENT,
+        TLSBrokenError(TLSError(TLSProblem.ALERT, "")): Contact.SECURED,
+        RemoteProtocolError(""): Contact.SECURED,
+        OSError(28, ""): Contact.NONE,
+    }
+
+    assert list(errors.values()) == [explain(Phase.CONNECT, error).seen.contact for error in errors]
+    for failure in (explain_answer(Phase.ENROL, answer), explain_session_refusal(answer)):
+        assert (Contact.ANSWERED, 503, "02-1") == (failure.seen.contact, failure.seen.status, failure.seen.request)
+        assert ("umslab/1 " + "x" * 200)[:100] == failure.seen.server
+    for refusal in (Refusal.UNKNOWN_DEVICE, Refusal.REVOKED):
+        refused = explain_session_refusal(Response(410, [(REFUSAL_HEADER, str(refusal))], b""))
+        assert 410 == refused.seen.status
 
 
 @pytest.mark.parametrize(("alert", "word"), [(45, "expired"), (48, "authority"), (43, "clients"), (70, "version")])

@@ -94,6 +94,15 @@ async def test_request_says_who_asks(pki: Pki) -> None:
         assert expected == await receive_exactly(to.server, len(expected))
 
 
+async def test_request_has_its_id(pki: Pki) -> None:
+    """When the caller gave one."""
+    async with scripted(pki, OK) as to:
+        http = HttpClientConnection(to.client, "ums.lab:8443", request_id="02-7")
+        await http.request("GET", "/info")
+
+        assert b"\r\nUmslab-Request: 02-7\r\n" in await to.server.receive_some()
+
+
 @pytest.mark.parametrize(("body", "length"), [(None, b""), (b"", b"Content-Length: 0\r\n")])
 async def test_empty_body_is_not_no_body(pki: Pki, body: bytes | None, length: bytes) -> None:
     """A request without a body has no length; one with an empty body says that it is empty."""

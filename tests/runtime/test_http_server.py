@@ -55,6 +55,16 @@ async def test_request_is_complete(pki: Pki, autojump_clock: MockClock) -> None:
     assert pki.device.read_text().endswith(ssl.DER_cert_to_PEM_cert(request.peer.certificate).strip() + "\n")
 
 
+async def test_id_of_a_request_is_repeated(pki: Pki, autojump_clock: MockClock) -> None:
+    """In its own answer, also when that is a refusal, and not in the next one's."""
+    named = GET.replace(b"\r\n\r\n", b"\r\nUmslab-Request: 02-7\r\n\r\n")
+    repeated = ROOT.replace(b"\r\nDate", b"\r\nUmslab-Request: 02-7\r\nDate")
+    async with talking(pki, Echo()) as talk:
+        await talk.say(named + GET)
+
+        assert repeated + ROOT == await talk.hear(repeated + ROOT)
+
+
 async def test_connection_is_kept(pki: Pki, autojump_clock: MockClock) -> None:
     """Requests follow each other on one connection, whether they come apart or all at once, or byte by byte."""
     app = Echo()

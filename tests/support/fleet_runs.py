@@ -32,10 +32,12 @@ GATEWAY = Failure(
 )
 
 
-def storm(*, devices: int = 60, seed: int = 1, ramp: float = 20.0, cpu: float = 0.5, outage: bool = True) -> Measured:
+def storm(
+    *, devices: int = 60, seed: int = 1, ramp: float = 20.0, cpu: float = 0.5, outage: bool = True, shard: int = 1
+) -> Measured:
     """A ramp, and a loss of all sessions after it, in order of time."""
     chance = random.Random(seed)
-    recorder = Recorder(devices=devices, start=START, way=Way(product="umslab"))
+    recorder = Recorder(devices=devices, start=START, way=Way(product="umslab"), shard=shard)
     happened: list[tuple[float, int, str]] = []
     for number in range(devices):
         happened.append((ramp * number / devices, number, "arrives"))

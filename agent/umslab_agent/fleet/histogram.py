@@ -188,13 +188,11 @@ def _read_counts(packed: bytes, most: int) -> Iterator[tuple[int, int]]:
         if value < 0:
             index -= value
         else:
-            if index >= most:
-                break
-            if value:
+            if value and index < most:
                 yield index, value
             index += 1
-    if index > most or position < len(packed):
-        raise HistogramError(f"a histogram has {most} counters at most")
+        if index > most:
+            raise HistogramError(f"a histogram has {most} counters at most")
 
 
 def _read_number(packed: bytes, position: int) -> tuple[int, int]:

@@ -129,6 +129,8 @@ class FailureGroup(msgspec.Struct, forbid_unknown_fields=True):
 class Generator(msgspec.Struct, forbid_unknown_fields=True):
     """How the process that made the load fared."""
 
+    shard: Annotated[int, Meta(ge=1, le=1024)] = 1
+    """Of the plan."""
     samples: Count = 0
     busy: Count = 0
     """Of them, those with more than `BUSY` of the processor in use."""

@@ -43,6 +43,8 @@ def merge_reports(reports: Sequence[RunReport]) -> RunReport:
             raise ReportError(f"shard {after.number}/{first.of_shards} is in two of the reports")
     in_order = sorted(reports, key=lambda report: report.shards[0].number)
     measured = merge_measured([report.measured for report in in_order])
+    measured.generators.sort(key=lambda generator: generator.shard)
+    measured.failures.sort(key=lambda group: str(group.cause))
     texts = [result.text for result in first.thresholds]
     merged = msgspec.structs.replace(
         first,

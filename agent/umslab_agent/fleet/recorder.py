@@ -60,7 +60,7 @@ class Health:
 class Recorder:
     """What one process has measured."""
 
-    def __init__(self, *, devices: int, start: float, way: Way | None = None) -> None:
+    def __init__(self, *, devices: int, start: float, way: Way | None = None, shard: int = 1) -> None:
         """`devices` are those of this process; `start` is the moment of the plan's time 0."""
         self.way = way or Way()
         self.levels: dict[Condition, int] = dict.fromkeys(Condition, 0)
@@ -69,7 +69,7 @@ class Recorder:
             devices=devices,
             steps={step: StepTimes() for step in Step},
             conditions={condition: Series() for condition in Condition},
-            generators=[Generator()],
+            generators=[Generator(shard)],
         )
         self._start = start
         self._failures = Failures(self.measured.failures)

@@ -29,6 +29,7 @@ from msgspec import Meta
 from umslab_agent.fleet.blame import Side
 from umslab_agent.fleet.measured import Condition, Step
 from umslab_agent.fleet.reaching import time_until
+from umslab_agent.fleet.units import duration
 from umslab_protocol.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Threshold:
         if seconds is None:
             return ThresholdResult(self.text, met=False, said="never", about_time=True)
         met = _OPERATORS[self.comparison](seconds, self.limit)
-        return ThresholdResult(self.text, met=met, said=_time(seconds), about_time=True)
+        return ThresholdResult(self.text, met=met, said=duration(seconds), about_time=True)
 
     def _judge_share(self, count: int, devices: int) -> ThresholdResult:
         if not self.percent:
@@ -215,9 +216,3 @@ def _devices(measured: Measured, name: str) -> int:
 
 def _failures(measured: Measured, side: tuple[str, ...]) -> int:
     return sum(group.count for group in measured.failures if not side or group.cause.side == side[0])
-
-
-def _time(seconds: float) -> str:
-    if seconds < 1:
-        return f"{seconds * 1000:.4g} ms"
-    return f"{seconds:.4g} s" if seconds < 600 else f"{seconds / 60:.4g} min"

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from umslab.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -163,7 +165,7 @@ def legend(lines: Sequence[Line], *, filled: bool = False) -> str:
             swatch = f'<path d="M0 6H26" style="stroke:var(--{line.colour});stroke-width:{width}{dash}"/>'
         size = 14 if filled else 26
         picture = f'<svg width="{size}" height="12" aria-hidden="true">{swatch}</svg>'
-        items.append(f"<li>{picture}{escape(line.name)}</li>")
+        items.append(f"<li>{picture}{_text(line.name)}</li>")
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
@@ -175,12 +177,17 @@ def stairs(values: Sequence[float], width: float) -> list[Point]:
     return points
 
 
+def _text(text: str) -> str:
+    """Whatever it is, as text; also in an attribute."""
+    return escape(printable(text))
+
+
 def _chart(frame: Frame, drawn: Sequence[str], marks: Sequence[Mark]) -> str:
     inside = [*_grid(frame), *drawn, *_marks(frame, marks)]
     return (
         f'<svg class="chart" viewBox="0 0 {frame.width} {frame.height}" role="img" '
-        f'aria-label="{escape(f"{frame.title}: {frame.description}")}">'
-        f"<title>{escape(frame.title)}</title>{''.join(inside)}</svg>"
+        f'aria-label="{_text(f"{frame.title}: {frame.description}")}">'
+        f"<title>{_text(frame.title)}</title>{''.join(inside)}</svg>"
     )
 
 
@@ -190,16 +197,16 @@ def _grid(frame: Frame) -> list[str]:
     for value, words in frame.y.ticks:
         y = frame.down(value)
         parts.append(f'<path class="grid" d="M{left} {y:.1f}H{right}"/>')
-        parts.append(f'<text class="tick" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(words)}</text>')
+        parts.append(f'<text class="tick" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{_text(words)}</text>')
     for value, words in frame.x.ticks:
         x = frame.across(value)
         parts.append(f'<path class="notch" d="M{x:.1f} {bottom}v5"/>')
         anchor = "end" if x > right - 14 else "middle"
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 18}" text-anchor="{anchor}">{escape(words)}</text>')
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 18}" text-anchor="{anchor}">{_text(words)}</text>')
     parts.append(f'<path class="base" d="M{left} {bottom}H{right}"/>')
-    parts.append(f'<text class="axis" x="{left - 56}" y="11">{escape(frame.y.label)}</text>')
+    parts.append(f'<text class="axis" x="{left - 56}" y="11">{_text(frame.y.label)}</text>')
     parts.append(
-        f'<text class="axis" x="{right}" y="{frame.height - 4}" text-anchor="end">{escape(frame.x.label)}</text>'
+        f'<text class="axis" x="{right}" y="{frame.height - 4}" text-anchor="end">{_text(frame.x.label)}</text>'
     )
     return parts
 
@@ -208,12 +215,12 @@ def _marks(frame: Frame, marks: Sequence[Mark]) -> list[str]:
     parts = []
     free, right = 0.0, frame.width - RIGHT
     for mark in marks:
-        x, name = frame.across(mark.at), escape(mark.name)
+        x, name = frame.across(mark.at), _text(mark.name)
         line = f"M{x:.1f} {TOP - 2}V{frame.height - BOTTOM}"
         parts.append(f'<path class="mark" d="{line}"><title>{name}</title></path>')
         if x >= free:
             anchor = ' text-anchor="end"' if x > right - _LABEL_ROOM else ""
-            words = escape(_short(mark.name))
+            words = _text(_short(mark.name))
             parts.append(f'<text class="mark-name" x="{x:.1f}" y="{TOP - 6}"{anchor}>{words}</text>')
             free = x + _LABEL_ROOM
     return parts

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from umslab.fleet.summary import NO_STATEMENT, Summary, summarise
-from umslab.fleet.units import duration, number
+from umslab_agent.fleet.units import duration, number
 
 if TYPE_CHECKING:
     from umslab_agent.fleet.report import RunReport

@@ -21,10 +21,10 @@ from umslab.fleet.charts import (
     stairs,
     time_axis,
 )
-from umslab.fleet.units import number, size, tick
 from umslab_agent.fleet.blame import Side
 from umslab_agent.fleet.measured import Condition, Step
 from umslab_agent.fleet.series import FINEST, Peaks, Series
+from umslab_agent.fleet.units import number, size, tick
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

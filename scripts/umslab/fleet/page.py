@@ -20,9 +20,9 @@ from umslab.fleet.drawings import (
 from umslab.fleet.page_style import STYLE
 from umslab.fleet.summary import NO_STATEMENT, NOT_THE_SERVERS, Spread, Summary, summarise
 from umslab.fleet.telling import backend, spread_cells
-from umslab.fleet.units import duration, number, share, size
 from umslab.printable import printable
 from umslab_agent.fleet.report import outcome
+from umslab_agent.fleet.units import duration, number, share, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

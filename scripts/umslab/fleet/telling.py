@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from umslab.cli.output import print_table
 from umslab.fleet.summary import NO_STATEMENT, NOT_THE_SERVERS, Spread, Summary, summarise
-from umslab.fleet.units import duration, number, share
 from umslab.printable import printable
+from umslab_agent.fleet.units import duration, number, share
 
 if TYPE_CHECKING:
     from umslab_agent.fleet.report import RunReport

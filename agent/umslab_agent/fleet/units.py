@@ -22,7 +22,7 @@ def duration(seconds: float | None) -> str:
 
 
 def tick(seconds: float) -> str:
-    """A round time beside an axis: `10 ms`, `0.5 s`."""
+    """A round time beside an axis: `10 ms`, `500 ms`."""
     for unit, factor in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= factor * 0.999:
             return f"{seconds / factor:.6g} {unit}"
