@@ -55,6 +55,8 @@ def storm(
             _arrive(recorder, chance, now)
         else:
             _lose(recorder, chance, now)
+    for _ in range(recorder.levels[Condition.MANAGED]):
+        recorder.moved(Condition.MANAGED, Condition.STOPPED, START + ramp + 60.5)
     return recorder.finish(START + ramp + 61)
 
 

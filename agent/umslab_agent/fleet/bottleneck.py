@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from umslab_agent.fleet.measured import BUSY
+from umslab_agent.fleet.units import duration
 
 if TYPE_CHECKING:
     from umslab_agent.fleet.measured import Generator, Measured
@@ -33,7 +34,7 @@ def bottlenecks(measured: Measured) -> list[str]:
         found += [f"{name}: {sentence}" for sentence in _of_process(generator)]
     late = measured.arrivals.late
     if late.count and (p99 := late.percentile(99)) > LATE_SECONDS:
-        late_by = f"1 % started {p99 * 1000:.0f} ms late or more (limit {LATE_SECONDS * 1000:.0f} ms)"
+        late_by = f"1 % started {duration(p99)} late or more (limit {duration(LATE_SECONDS)})"
         found.append(f"arrivals: {late_by}; or the bound on those outstanding held them back")
     return found
 
@@ -44,5 +45,5 @@ def _of_process(generator: Generator) -> list[str]:
     if share > BUSY_SAMPLES:
         found.append(f"more than {BUSY:.0%} of its processor in use in {share:.0%} of the samples")
     if (p99 := generator.lag.percentile(99)) > LAG_SECONDS:
-        found.append(f"event loop {p99 * 1000:.0f} ms late at the 99th percentile (limit {LAG_SECONDS * 1000:.0f} ms)")
+        found.append(f"event loop {duration(p99)} late at the 99th percentile (limit {duration(LAG_SECONDS)})")
     return found

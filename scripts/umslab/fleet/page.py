@@ -67,7 +67,7 @@ def _header(report: RunReport, summary: Summary) -> str:
         word, kind = "all thresholds met", "good"
     else:
         word, kind = "all devices managed", "good"
-    line = f"against {summary.target} ({backend(summary)}), {summary.started}, {duration(summary.seconds)}"
+    line = f"against {summary.target} ({backend(summary)}), {_moment(summary.started)}, {duration(summary.seconds)}"
     return (
         '<header><p class="over">umslab fleet run &middot; a simulation, not affiliated with IGEL</p>'
         f'<h1>{_text(summary.scenario)} <span class="verdict {kind}">{word}</span></h1><p>{_text(line)}</p></header>'
@@ -236,7 +236,7 @@ def _about(report: RunReport, summary: Summary) -> str:
         ("through a proxy", "yes" if report.backend.proxied else "no"),
     ]
     pairs += [
-        (f"shard {shard.number}", f"{shard.started}, {duration(shard.seconds)}, {_machine(shard)}")
+        (f"shard {shard.number}", f"{_moment(shard.started)}, {duration(shard.seconds)}, {_machine(shard)}")
         for shard in report.shards[:20]
     ]
     rows = "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in pairs if value)
@@ -247,6 +247,11 @@ def _machine(shard: ShardRun) -> str:
     one = shard.machine
     made = f"{one.processors} processors, {size(one.memory)}, Python {one.python}, {one.openssl}, umslab {one.umslab}"
     return f"{shard.processes} process{'es' * (shard.processes > 1)} on {one.system}, {made}"
+
+
+def _moment(started: str) -> str:
+    """A start, to the second."""
+    return f"{started[:10]} {started[11:19]} UTC"
 
 
 def _section(heading: str, content: str) -> str:

@@ -19,6 +19,8 @@ PERCENTILES = (50.0, 90.0, 99.0, 99.9)
 MOST_FAILURES = 50
 """Causes that are told one by one, the most frequent first."""
 
+DRAIN = "drain"
+"""The phase in which a run ends its devices, as plans call it."""
 NO_STATEMENT = "The server was a simulation, umslab: this is no statement about a real UMS."
 NOT_THE_SERVERS = "The generator was the bottleneck: the latencies below are its own, not the server's."
 
@@ -52,7 +54,7 @@ class PhaseSummary(msgspec.Struct, frozen=True, rename="camel"):
     began: float
     until: dict[str, float | None]
     moved: bool
-    """Devices became managed in it, or ceased to be."""
+    """Devices became managed in it, or ceased to be before the run ended them."""
 
 
 class FailureSummary(msgspec.Struct, frozen=True, rename="camel"):
@@ -169,8 +171,9 @@ def spread(histogram: Histogram) -> Spread:
 
 
 def _phase(phase: PhaseTimes, devices: int) -> PhaseSummary:
+    moved = bool(phase.gained.count or (phase.lost.count and phase.name != DRAIN))
     until = {f"{percent:g}": time_until(phase, devices, percent) for percent in SHARES}
-    return PhaseSummary(phase.name, phase.began, until, moved=bool(phase.gained.count or phase.lost.count))
+    return PhaseSummary(phase.name, phase.began, until, moved=moved)
 
 
 def _failure(group: FailureGroup) -> FailureSummary:

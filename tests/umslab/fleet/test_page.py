@@ -55,7 +55,7 @@ def test_everything_is_said() -> None:
     for words in (
         "server-restart", "1 of 2 thresholds missed", "no statement about a real UMS", "60 of 60", "50 % managed after",
         "99.9", "HTTP 502: Bad Gateway", "start it", "OpenSSL 3.0.22", "It kept up", "ab" * 32, "not affiliated",
-        "exponential 1-300 s",
+        "exponential 1-300 s", "2026-01-01 08:00:00 UTC",
     ):  # fmt: skip
         assert words in read.text, words
     assert 1 == read.tags.count("h1")
