@@ -19,7 +19,8 @@ The rules, in order; the first that fits decides:
 | a connection that was taken, and then silence | unknown if there is a proxy, else server |
 | no answer at all, no route | unknown |
 
-A proxy that passes TLS through says nothing in HTTP: that there is one has to be told (`Way.proxied`).
+A proxy that passes TLS through says nothing in HTTP: that there is one has to be told (`Way.proxied`). What a proxy
+does or says itself is laid at it, also when its reason is that it cannot reach the server.
 """
 
 from __future__ import annotations

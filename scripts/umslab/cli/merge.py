@@ -10,14 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from umslab import exit_codes
 from umslab.cli.fleet.report import with_errors
 from umslab.cli.output import SETTINGS, JsonOption, help_text, print_json
 from umslab.fleet.report_files import read_report, write_output
-from umslab.fleet.summary import summarise
+from umslab.fleet.summary import document
 from umslab.fleet.telling import print_report
 from umslab_agent.fleet.merging import merge_reports
 from umslab_agent.fleet.report import encode_report, outcome
@@ -40,7 +39,7 @@ def _merge(files: list[Path], out: Path, *, as_json: bool) -> None:
     merged = merge_reports([read_report(file) for file in files])
     write_output(out, encode_report(merged))
     if as_json:
-        print_json("report", {**msgspec.to_builtins(summarise(merged)), "thresholds": merged.thresholds})
+        print_json("report", document(merged))
     else:
         print_report(merged)
     came = outcome(merged)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -156,6 +156,11 @@ def summarise(report: RunReport) -> Summary:
         bottlenecks=report.bottlenecks,
         notes=report.notes,
     )
+
+
+def document(report: RunReport) -> dict[str, Any]:
+    """The same for `--json`, with what became of the thresholds."""
+    return {**msgspec.to_builtins(summarise(report)), "thresholds": msgspec.to_builtins(report.thresholds)}
 
 
 def at_end(report: RunReport, condition: Condition) -> int:

@@ -15,7 +15,7 @@ from umslab.cli.output import JsonOption, UserError, print_json
 from umslab.fleet.junit import junit
 from umslab.fleet.page import page
 from umslab.fleet.report_files import read_report, write_output
-from umslab.fleet.summary import summarise
+from umslab.fleet.summary import document
 from umslab.fleet.telling import print_report
 from umslab_agent.fleet.report import MOST_THRESHOLDS, ReportError, RunReport, judge_thresholds, outcome
 
@@ -56,7 +56,7 @@ def _report(
     if junit_file is not None:
         write_output(junit_file, junit(found).encode())
     if as_json:
-        print_json("report", {**msgspec.to_builtins(summarise(found)), "thresholds": found.thresholds})
+        print_json("report", document(found))
     else:
         print_report(found)
     if thresholds and outcome(found).missed:
