@@ -9,7 +9,7 @@ from umslab_agent.explain import explain, explain_answer, explain_close
 from umslab_agent.fleet.blame import Side, Way, attribute, product_of
 from umslab_certs.errors import CertificateError, Fault
 from umslab_protocol.errors import RemoteProtocolError
-from umslab_protocol.machines.websocket import Closed
+from umslab_protocol.machines.carrier import Closed
 from umslab_protocol.values.failure import Failure, Phase, Reason
 from umslab_protocol.wire.close_codes import CloseCode
 from umslab_protocol.wire.request_id import REQUEST_HEADER
