@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
-from umslab.fleet.summary import NO_STATEMENT, NOT_THE_SERVERS, summarise
+from umslab.fleet.summary import NO_STATEMENT, said, summarise
 from umslab.printable import printable
 from umslab_agent.fleet.report import outcome
 
@@ -54,29 +54,27 @@ def _about(summary: Summary) -> list[tuple[str, str]]:
 
 
 def _threshold(result: ThresholdResult, summary: Summary) -> str:
-    said = f"measured: {result.said}"
-    if result.about_time and summary.bottlenecks:
-        said += f". {NOT_THE_SERVERS}"
-    return _case("umslab.fleet.threshold", result.text, said, failed=not result.met)
+    return _case("umslab.fleet.threshold", result.text, f"measured: {said(result, summary)}", failed=not result.met)
 
 
 def _whole(summary: Summary, *, failed: bool) -> str:
-    said = (
+    words = (
         f"{summary.managed} of {summary.devices} devices were managed; at the end {summary.failed} had given up, "
         f"{summary.offline} were offline"
     )
-    return _case("umslab.fleet", "every device is managed", said, failed=failed)
+    return _case("umslab.fleet", "every device is managed", words, failed=failed)
 
 
 def _cause(cause: FailureSummary, *, failed: bool) -> str:
     name = f"{cause.side}: {cause.phase} {cause.reason}" + (f" HTTP {cause.status}" if cause.status else "")
-    said = f"{cause.count} times, the first: {cause.example}" + (f" ({cause.hint})" if cause.hint else "")
-    return _case("umslab.fleet.failures", name, said, failed=failed)
+    often = "once" if cause.count == 1 else f"{cause.count} times, the first"
+    words = f"{often}: {cause.example}" + (f" ({cause.hint})" if cause.hint else "")
+    return _case("umslab.fleet.failures", name, words, failed=failed)
 
 
-def _case(kind: str, name: str, said: str, *, failed: bool) -> str:
+def _case(kind: str, name: str, words: str, *, failed: bool) -> str:
     inside = (
-        f"<failure message={_attribute(said)}/>" if failed else f"<system-out>{escape(printable(said))}</system-out>"
+        f"<failure message={_attribute(words)}/>" if failed else f"<system-out>{escape(printable(words))}</system-out>"
     )
     return f"    <testcase classname={_attribute(kind)} name={_attribute(name)}>{inside}</testcase>"
 

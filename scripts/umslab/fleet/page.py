@@ -18,7 +18,7 @@ from umslab.fleet.drawings import (
     latency_curves,
 )
 from umslab.fleet.page_style import STYLE
-from umslab.fleet.summary import NO_STATEMENT, NOT_THE_SERVERS, Spread, Summary, summarise
+from umslab.fleet.summary import NO_STATEMENT, NOT_THE_SERVERS, Spread, Summary, said, summarise
 from umslab.fleet.telling import backend, spread_cells
 from umslab.printable import printable
 from umslab_agent.fleet.report import outcome
@@ -45,7 +45,7 @@ def page(report: RunReport) -> str:
         _header(report, summary),
         _warnings(summary),
         _figures(summary),
-        _thresholds(report),
+        _thresholds(report, summary),
         _section("Devices over time", devices_over_time(report.measured) + _until_table(summary)),
         _section("Arrivals", arrivals_over_time(report.measured) + _lateness(summary)),
         _section("Latency", latency_curves(report.measured) + _latency_table(summary)),
@@ -132,10 +132,10 @@ def _figures(summary: Summary) -> str:
     )
 
 
-def _thresholds(report: RunReport) -> str:
+def _thresholds(report: RunReport, summary: Summary) -> str:
     if not report.thresholds:
         return ""
-    rows = [("met" if one.met else "missed", one.text, one.said) for one in report.thresholds]
+    rows = [("met" if one.met else "missed", one.text, said(one, summary)) for one in report.thresholds]
     return _section("Thresholds", _table(("is", "threshold", "measured"), rows, marked=True))
 
 

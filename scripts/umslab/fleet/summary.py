@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from umslab_agent.fleet.histogram import Histogram
     from umslab_agent.fleet.measured import FailureGroup, Generator, PhaseTimes
     from umslab_agent.fleet.report import RunReport
+    from umslab_agent.fleet.thresholds import ThresholdResult
 
 PERCENTILES = (50.0, 90.0, 99.0, 99.9)
 MOST_FAILURES = 50
@@ -161,6 +162,11 @@ def summarise(report: RunReport) -> Summary:
 def document(report: RunReport) -> dict[str, Any]:
     """The same for `--json`, with what became of the thresholds."""
     return {**msgspec.to_builtins(summarise(report)), "thresholds": msgspec.to_builtins(report.thresholds)}
+
+
+def said(result: ThresholdResult, summary: Summary) -> str:
+    """What was measured for a threshold, and whose it is when the generator was the bottleneck."""
+    return f"{result.said}: the generator's" if result.about_time and summary.bottlenecks else result.said
 
 
 def at_end(report: RunReport, condition: Condition) -> int:

@@ -6,13 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from umslab.cli.output import print_table
-from umslab.fleet.summary import NO_STATEMENT, NOT_THE_SERVERS, Spread, Summary, summarise
+from umslab.fleet.summary import NO_STATEMENT, NOT_THE_SERVERS, Spread, Summary, said, summarise
 from umslab.printable import printable
 from umslab_agent.fleet.units import duration, number, share
 
 if TYPE_CHECKING:
     from umslab_agent.fleet.report import RunReport
-    from umslab_agent.fleet.thresholds import ThresholdResult
 
 
 def print_report(report: RunReport) -> None:
@@ -28,7 +27,7 @@ def print_report(report: RunReport) -> None:
         _print_failures(summary)
     if report.thresholds:
         print()
-        _print_thresholds(report.thresholds)
+        _print_thresholds(report, summary)
     print()
     for line in remarks(summary):
         print(printable(line))
@@ -110,6 +109,6 @@ def _print_failures(summary: Summary) -> None:
         print(f"... and {summary.more_causes} more causes")
 
 
-def _print_thresholds(results: list[ThresholdResult]) -> None:
-    rows = [("met" if result.met else "MISSED", result.text, result.said) for result in results]
+def _print_thresholds(report: RunReport, summary: Summary) -> None:
+    rows = [("met" if one.met else "MISSED", one.text, said(one, summary)) for one in report.thresholds]
     print_table(("threshold", "is", "measured"), rows, empty="")

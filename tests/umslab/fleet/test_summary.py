@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.fleet_runs import REFUSED, run_report, storm
-from umslab.fleet.summary import MOST_FAILURES, spread, summarise
+from umslab.fleet.summary import MOST_FAILURES, document, said, spread, summarise
 from umslab_agent.fleet.blame import Side
 from umslab_agent.fleet.histogram import Histogram
 from umslab_agent.fleet.measured import Cause, Condition, Failures, Step
@@ -56,3 +56,13 @@ def test_very_many_causes() -> None:
     assert MOST_FAILURES == len(summary.causes)
     assert len(measured.failures) - MOST_FAILURES == summary.more_causes
     assert 100 == summary.failures - sum(one.count for one in summarise(run_report()).causes)
+
+
+def test_whose_latency_it_is() -> None:
+    """A latency is the generator's when that was the bottleneck; a share of devices is what it is."""
+    rules = ("managed.p99 < 1h", "failed < 1%")
+    kept_up, at_its_end = (run_report(storm(cpu=cpu), thresholds=rules) for cpu in (0.5, 1.5))
+
+    assert not any("generator" in said(one, summarise(kept_up)) for one in kept_up.thresholds)
+    assert [True, False] == ["generator" in said(one, summarise(at_its_end)) for one in at_its_end.thresholds]
+    assert [True, True] == [one["met"] for one in document(kept_up)["thresholds"]]
