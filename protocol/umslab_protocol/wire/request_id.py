@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The id of a request, which the server repeats in its answer: so a proxy's answer is told apart from a server's.
 
-Provenance: SIMULATED. Nothing is known of such a header of IGEL's; a server that does not know it ignores it.
+Provenance: SIMULATED (NP31). Nothing is known of such a header of IGEL's; a server that does not know it ignores it.
 """
 
 from __future__ import annotations
