@@ -46,7 +46,7 @@ FORMATS: tuple[FormatSource, ...] = (
     FormatSource("/info", Provenance.DOCUMENTED, "E11 (product name text)"),
     FormatSource("A record igelrmserver", Provenance.DOCUMENTED, "D1, D8"),
     FormatSource("DNS-SD over multicast DNS", Provenance.STANDARD, "RFC 6762, 6763"),
-    FormatSource("service type and TXT of a UMS in mDNS", Provenance.SIMULATED, "D18"),
+    FormatSource("service type and TXT of a UMS in mDNS", Provenance.SIMULATED, "D18, NP16"),
     FormatSource("DHCP messages and options", Provenance.STANDARD, "RFC 2131, 2132, 3396"),
     FormatSource("DHCP options 224, 226 and 43 of the class igel-dhcp-1", Provenance.DOCUMENTED, "D2-D7"),
     FormatSource("DHCP options for port, key and CA hash", Provenance.SIMULATED, "D11, NP15"),
