@@ -140,8 +140,11 @@ class ControlClient:
 
     async def call(self, name: str, on_item: Callable[[Any], None] | None = None, /, **args: Any) -> Any:
         """Send a request; return its result, giving streamed items to `on_item`. Raises `ControlError`."""
+        request = _line({"v": VERSION, "do": name, "args": args})
+        if len(request) > MAX_REQUEST_BYTES:  # the server would cut it off without a word
+            raise ControlError(f"that is more than the {MAX_REQUEST_BYTES // 2**20} MiB of one request", "invalid")
         try:
-            await self._stream.send_all(_line({"v": VERSION, "do": name, "args": args}))
+            await self._stream.send_all(request)
             while (line := await _read_line(self._stream, self._buffer, MAX_ANSWER_BYTES)) is not None:
                 answer = msgspec.json.decode(line)
                 if "item" in answer:

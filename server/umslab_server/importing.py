@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 from umslab_protocol.errors import InvalidValueError
 from umslab_protocol.values.unit_id import UnitId, parse_mac, parse_unit_id
 from umslab_server.errors import RefusedError
+from umslab_server.texts import MAX_CHARACTERS, is_text
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_ROWS = 100_000
-MAX_FIELD_CHARACTERS = 255
 _LONG_FIELDS = 13
 _LONGEST_NUMBER = 15  # digits
 
@@ -71,8 +71,8 @@ def read_csv(data: bytes) -> list[ImportedDevice]:
 
 def _read_row(fields: list[str]) -> ImportedDevice:
     for value in fields:
-        if len(value) > MAX_FIELD_CHARACTERS or not value.isprintable():
-            raise InvalidValueError(f"a field is printable text of at most {MAX_FIELD_CHARACTERS} characters")
+        if not is_text(value):
+            raise InvalidValueError(f"a field is printable text of at most {MAX_CHARACTERS} characters")
     if fields[0].startswith("/"):
         return _read_long(fields)
     if fields[0] == "" or (len(fields) == 2 and not _is_unit_id(fields[0])):

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from umslab_protocol.values.auth_key import GENERATED_KEY_DIGITS, KeyKind
 from umslab_server.errors import RefusedError
 from umslab_server.tables import auth_key
+from umslab_server.texts import check_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from umslab_server.store import Store, Writer
 
 MAX_KEYS_AT_ONCE = 100_000
-MAX_TEXT_CHARACTERS = 255
 
 
 class KeyProblemError(RefusedError):
@@ -78,16 +78,15 @@ class Keys:
 
         `chosen` is the text of one key (K1: a mass-deployment key may be chosen); otherwise secrets are random. A bound
         key is made for each unit ID of `bound_to`. `onboards` and `role` become those of the devices. Raises
-        `KeyProblemError` for a text that exists already.
+        `RefusedError`, among others for a text that exists already.
         """
         if not 1 <= max(count, len(bound_to)) <= MAX_KEYS_AT_ONCE:
             raise KeyProblemError(f"1 to {MAX_KEYS_AT_ONCE} keys are made at once")
         owners: Sequence[UnitId | None] = list(bound_to) or [None] * count
         if (kind is KeyKind.BOUND) != bool(bound_to):
             raise KeyProblemError("a bound key needs unit IDs, and only a bound key has them")
-        for text in (onboards, role):
-            if len(text) > MAX_TEXT_CHARACTERS or not text.isprintable():
-                raise KeyProblemError(f"user and role are printable text of at most {MAX_TEXT_CHARACTERS} characters")
+        for what, text in (("user", onboards), ("role", role), ("label", label)):
+            check_text(what, text)
         if chosen is not None and len(owners) != 1:
             raise KeyProblemError("only one key can have the text that was chosen")
 

@@ -17,6 +17,7 @@ from sqlalchemy import not_, select
 from umslab_server.configuration import tree
 from umslab_server.errors import RefusedError
 from umslab_server.tables import asset_event, assignment, certificate, device, logon, profile, tombstone
+from umslab_server.texts import check_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -216,11 +217,15 @@ class Registry:
             self._presence.deregister(unit_id)
 
     async def edit(self, unit_id: UnitId, values: dict[str, str], *, actor: str) -> None:
-        """Change attributes that people keep. Raises `RegistryError`."""
+        """Change attributes that people keep. Raises `RefusedError`."""
         if not values:
             raise RegistryError("nothing to change was named")
         if unknown := sorted(set(values) - set(EDITABLE)):
-            raise RegistryError(f"{', '.join(unknown)} cannot be edited; these can: {', '.join(EDITABLE)}")
+            raise RegistryError(f"{', '.join(unknown)[:200]} cannot be edited; these can: {', '.join(EDITABLE)}")
+        for name, text in values.items():
+            check_text(name, text)
+        if not values.get("name", "-").strip():
+            raise RegistryError("a device has a name")
 
         def work(writer: Writer) -> None:
             find(writer.connection, unit_id)
@@ -258,7 +263,11 @@ class Registry:
         return len(wanted) - len(existing), existing
 
     async def revoke(self, unit_id: UnitId, *, actor: str, reason: str) -> int:
-        """Revoke all certificates of a device (X13, SE4); returns how many were not revoked before."""
+        """Revoke all certificates of a device (X13, SE4); returns how many were not revoked before.
+
+        Raises `RefusedError`.
+        """
+        check_text("reason", reason)
 
         def work(writer: Writer) -> int:
             find(writer.connection, unit_id)

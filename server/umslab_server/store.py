@@ -188,6 +188,15 @@ class Store:
         rows = await self.read(lambda connection: connection.execute(query).mappings().all())
         return [Event(**{**row, "data": json.loads(row["data"])}) for row in rows]
 
+    async def before_last(self, count: int, unit_id: str | None = None) -> int:
+        """Return the number after which the newest `count` events come: of all, or of one device."""
+        newest = self.feed.value
+        if unit_id is None or not count:
+            return max(0, newest - count)
+        mine = select(tables.event.c.id).where(tables.event.c.unit_id == unit_id, tables.event.c.id <= newest)
+        query = mine.order_by(tables.event.c.id.desc()).offset(count).limit(1)
+        return await self.read(lambda connection: connection.execute(query).scalar()) or 0
+
     async def run(self) -> None:
         """Commit changes, for ever; a cancellation lets the batch under way finish, or leaves it to `drain`."""
         while True:

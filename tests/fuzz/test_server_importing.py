@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from umslab_protocol.values.unit_id import parse_mac, parse_unit_id
-from umslab_server.importing import MAX_FIELD_CHARACTERS, ImportRefusedError, read_csv
+from umslab_server.importing import ImportRefusedError, read_csv
+from umslab_server.texts import MAX_CHARACTERS
 
 _fields = st.one_of(
     st.sampled_from(
@@ -45,4 +46,4 @@ def test_csv(data: bytes) -> None:
         assert not device.mac or parse_mac(device.mac) == device.mac
         for text in (device.name, *device.attributes.values()):
             assert text.isprintable()
-            assert len(text) <= MAX_FIELD_CHARACTERS
+            assert len(text) <= MAX_CHARACTERS

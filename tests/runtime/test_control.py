@@ -172,6 +172,17 @@ async def test_line_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.M
         assert {"text": "x" * 50_000} == await other.call("echo", text="x" * 50_000)
 
 
+async def test_too_much_to_ask_is_told_before_it_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that the server would cut off is refused in a sentence, and the connection goes on."""
+    monkeypatch.setattr(control, "MAX_REQUEST_BYTES", 2**20)
+    async with serving(tmp_path / "control.sock") as path, connect_control(path) as client:
+        with pytest.raises(ControlError, match="more than the 1 MiB") as refused:
+            await client.call("echo", text="x" * 2**20)
+
+        assert "invalid" == refused.value.code
+        assert {} == await client.call("echo")
+
+
 async def test_many_clients_wait_their_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More clients than are served at a time wait; none is refused."""
     monkeypatch.setattr(control, "MAX_CLIENTS", 2)

@@ -15,6 +15,7 @@ import typer
 
 from umslab import __version__, exit_codes
 from umslab.cli.output import SETTINGS, UserError
+from umslab.printable import printable
 from umslab.settings import SettingsError
 from umslab_protocol.errors import InvalidValueError
 
@@ -64,9 +65,19 @@ def _common(
     del version
 
 
+def _refuse_unreadable(arguments: list[str]) -> None:
+    """Raise `UserError` for an argument that is not text: nothing we say or keep could hold its bytes."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{printable(argument)[:60]} is not UTF-8 text", exit_codes.USAGE) from None
+
+
 def main() -> None:
     """Run the command line; never ends in a traceback for anything a user can cause."""
     try:
+        _refuse_unreadable(sys.argv[1:])
         verb, *arguments = sys.argv[1:] or ["--help"]
         if verb in VERBS:
             chosen: typer.Typer = import_module(f"umslab.cli.{verb}").app

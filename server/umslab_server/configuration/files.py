@@ -151,7 +151,11 @@ class Files:
 
 
 def _read_source(source: Path) -> bytes:
-    if not stat.S_ISREG(source.stat().st_mode):
+    try:
+        mode = source.stat().st_mode
+    except ValueError:  # a NUL in the name
+        raise RefusedError("that is not the path of a file") from None
+    if not stat.S_ISREG(mode):
         raise RefusedError(f"{source} is not a plain file")
     with source.open("rb") as stream:
         content = stream.read(MAX_FILE_BYTES + 1)

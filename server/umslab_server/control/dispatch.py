@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
 ACTOR = "ctl"
-_REFUSALS = (RefusedError, InvalidValueError, StoreError, CertificateError, OSError)
+_REFUSALS = (RefusedError, InvalidValueError, StoreError, CertificateError)
 
 Emit: TypeAlias = "Callable[[Any], Awaitable[None]]"
 Number = Annotated[int, Meta(ge=0, le=2**53)]
@@ -62,5 +62,7 @@ class Control:
             return await command.run(msgspec.convert(args, command.args), emit)
         except msgspec.ValidationError as error:
             raise ControlError(f"{name}: {error}", "invalid") from None
+        except OSError as error:
+            raise ControlError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from None
         except _REFUSALS as error:
             raise ControlError(str(error)) from None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from umslab_protocol.values.unit_id import parse_unit_id
 from umslab_server.control.dispatch import Command, Emit, NoArgs, Number
 
 if TYPE_CHECKING:
@@ -53,10 +54,11 @@ class ServerCommands:
         return await self._status()
 
     async def _events(self, args: _Events, emit: Emit) -> Any:
-        after = max(0, self._store.feed.value - args.limit) if args.after is None else args.after
+        unit_id = None if args.unit_id is None else parse_unit_id(args.unit_id)
+        after = await self._store.before_last(args.limit, unit_id) if args.after is None else args.after
         while True:
             newest = self._store.feed.value  # read before the query, so that nothing committed meanwhile is skipped
-            batch = await self._store.events(after, unit_id=args.unit_id)
+            batch = await self._store.events(after, unit_id=unit_id)
             for event in batch:
                 await emit(event)
             if batch:

@@ -96,6 +96,7 @@ async def test_refusals(plant: Plant, source: Path, tmp_path: Path, monkeypatch:
         (other, "-x", "not a name"),
         (other, "", "not a name"),
         (tmp_path, "x", "not a plain file"),
+        (tmp_path / "x\0y", "x", "not the path of a file"),
         (tmp_path / "fifo", None, "not a plain file"),
         (source, "big", "larger than"),
     ):

@@ -107,8 +107,9 @@ async def test_who_onboarded_it(office: Office) -> None:
     assert ("ann@example.com", "admin") == (key.onboards, key.role)
     assert ("ann@example.com", "admin") == (shown.onboarded_by, shown.onboarding_role)
     assert ("ann@example.com", "user") == (kept.onboarded_by, kept.onboarding_role)
-    with pytest.raises(RefusedError, match="user and role"):
-        await office.keys.create(KeyKind.ONE_TIME, onboards="x\n", actor="bob")
+    for onboards, role, label in (("x\n", "", ""), ("", "x" * 256, ""), ("", "", "\0")):
+        with pytest.raises(RefusedError, match="printable text"):
+            await office.keys.create(KeyKind.ONE_TIME, onboards=onboards, role=role, label=label, actor="bob")
 
 
 async def test_names_by_convention(office: Office) -> None:

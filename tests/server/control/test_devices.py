@@ -71,6 +71,19 @@ async def test_refusals(desk: Desk) -> None:
     assert "cannot be edited" in (await desk.refused("devices.edit", unit_id=ONE, values={"id": "7"}))[1]
 
 
+async def test_texts_that_nobody_could_read(desk: Desk) -> None:
+    """What people attach to a device is printable and at most 255 characters; a device has a name."""
+    await desk.ask("devices.import", csv=f"{ONE};Kiosk")
+    for text in ("x" * 256, "a\nb", "a\x1b[31mb", "\0"):
+        assert "printable text" in (await desk.refused("devices.edit", unit_id=ONE, values={"site": text}))[1]
+        assert "printable text" in (await desk.refused("devices.revoke", unit_id=ONE, reason=text))[1]
+    assert "has a name" in (await desk.refused("devices.edit", unit_id=ONE, values={"name": " "}))[1]
+    await desk.ask("devices.edit", unit_id=ONE, values={"site": "x" * 255, "comment": ""})
+    shown = await desk.ask("devices.show", unit_id=ONE)
+
+    assert (shown["name"], shown["site"]) == ("Kiosk", "x" * 255)
+
+
 BAD: list[tuple[str, dict[str, Any]]] = [
     ("devices.list", {"in_bin": 1}),
     ("devices.show", {"unit_id": 1}),

@@ -83,6 +83,18 @@ async def test_refusals(error: Exception) -> None:
     assert await Desk(Control({"x": Command.plain(NoArgs, refuse)})).refused("x") == ("refused", str(error))
 
 
+async def test_a_file_that_cannot_be_used() -> None:
+    """Which, and why: without the number that only programmers know."""
+
+    async def refuse(args: NoArgs) -> None:
+        await trio.lowlevel.checkpoint()
+        raise PermissionError(13, "Permission denied", "/root/secret")
+
+    told = await Desk(Control({"x": Command.plain(NoArgs, refuse)})).refused("x")
+
+    assert told == ("refused", "/root/secret: Permission denied")
+
+
 async def test_defects_are_not_refusals() -> None:
     """An error of ours goes on to where it is logged."""
 

@@ -54,6 +54,22 @@ async def test_more_than_a_page(desk: Desk, office: Office) -> None:
     assert [event.id for event in desk.items] == list(range(1, 502))
 
 
+async def test_last_ones_of_a_device(desk: Desk, office: Office) -> None:
+    """However much happened to others since; none is wanted, or fewer are there."""
+    await office.device(1)
+    mine = [event.id for event in await office.events() if event.unit_id == ONE]
+    for number in range(6):
+        await office.mass_key(f"later-{number}")
+    seen = []
+    for limit in (2, 0, 100):
+        desk.items.clear()
+        await desk.ask("events", limit=limit, unit_id=ONE)
+        seen.append([event.id for event in desk.items])
+
+    assert seen == [mine[-2:], [], mine]
+    assert "is not a unit ID" in (await desk.refused("events", unit_id="everybody"))[1]
+
+
 async def test_nothing_yet(desk: Desk) -> None:
     """An empty feed has an end too."""
     assert await desk.ask("events") == {"last": 0}

@@ -78,6 +78,7 @@ def test_version_says_what_it_is_and_is_not() -> None:
         ("device", "localhost", "--key-type", "rsa-1024"),
         ("device", "localhost"),
         ("ctl", "keys", "create", "--kind", "eternal"),
+        ("ctl", "why", "\udcff"),
     ],
     ids=" ".join,
 )

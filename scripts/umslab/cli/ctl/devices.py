@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from umslab.cli.ctl.asking import call
+from umslab.cli.ctl.changing import pairs
 from umslab.cli.ctl.selecting import AllOption, DirOption, UnitIdsArgument, ViewOption, select
 from umslab.cli.output import SETTINGS, JsonOption, StateOption, UserError, print_json, print_pairs, print_table
 
@@ -107,8 +108,8 @@ def edit_device(
     state: StateOption = None,
 ) -> None:
     """Change attributes that people keep: name, site, department, comment, ..."""
-    pairs = dict(value.partition("=")[::2] for value in values)
-    call(state, "devices.edit", unit_id=unit_id, values={name.replace("-", "_"): text for name, text in pairs.items()})
+    named = {name.replace("-", "_"): text for name, text in pairs(values).items()}
+    call(state, "devices.edit", unit_id=unit_id, values=named)
 
 
 @app.command("delete")

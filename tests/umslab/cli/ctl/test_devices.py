@@ -44,6 +44,7 @@ def test_editing_a_device(server: ServerProcess) -> None:
 
     assert ("Bremen", "42") == (shown["site"], shown["cost_center"])
     assert "cannot be edited" in ctl_refused(server, "devices", "edit", IDS[1], "unit_id=x")
+    assert "is not NAME=VALUE" in ctl_refused(server, "devices", "edit", IDS[1], "site")
 
 
 def test_importing_devices(server: ServerProcess, tmp_path: Path) -> None:
