@@ -196,7 +196,7 @@ def _build(
         views=Views(store, presence, clock=clock),
         approvals=Approvals(store),
         rotation=rotation,
-        client_cas=ClientCas(store, certificates, clock=clock),
+        client_cas=ClientCas(store, presence, certificates, clock=clock),
         connectors=connectors,
     )
 

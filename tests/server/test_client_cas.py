@@ -13,11 +13,14 @@ from umslab_certs.chain import fingerprint, parse_certificate, to_pem
 from umslab_certs.errors import CertificateError
 from umslab_certs.keys import KeyType, key_to_pem
 from umslab_certs.pkcs7 import decode_certificates
-from umslab_server.client_cas import NAMED_AT_MOST, ClientCaError
+from umslab_protocol.wire.close_codes import CloseCode, Refusal
+from umslab_server.client_cas import NAMED_AT_MOST, RETIRED, ClientCaError
 from umslab_server.enrolment import Issued
+from umslab_server.sessions import NotAdmitted
+from umslab_server.why import Why
 
 from .parts import EPOCH, HERE, YEAR, Endpoint, Office, open_office, unit_id
-from .visits import Lead, lead_office
+from .visits import Lead, lead_office, visit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,6 +118,42 @@ async def test_still_needed(office: Office, lead: Lead) -> None:
     assert before == (first,)
     assert locked_out == [unit_id(number) for number in range(2, NAMED_AT_MOST + 4)]
     assert lead.certificates.earlier_issuers == ()
+
+
+async def test_locked_out(office: Office, lead: Lead) -> None:
+    """Forced, it ends the sessions of its devices alone, and the registry knows why they cannot come back."""
+    old = await visit(office, 1)
+    await new_ca(lead)
+    new = await visit(office, 2)
+    (issuer,) = lead.certificates.earlier_issuers
+    locked_out = await lead.client_cas.retire(str(fingerprint(issuer)), force=True, actor="ann")
+    refused = await office.admit(old.certificate)
+    told = await Why(office.store, office.presence, clock=office.clock).explain(unit_id(1))
+    (event,) = await office.events("client-ca-retired")
+
+    assert locked_out == [unit_id(1)]
+    assert event.data["locked_out"] == 1
+    assert [code for code, _ in old.pump.closes] == [CloseCode.REFUSED]
+    assert new.pump.closes == []
+    assert isinstance(refused, NotAdmitted)
+    assert refused.refusal is Refusal.REVOKED
+    assert f": {RETIRED}." in "\n".join(told)
+
+
+async def test_locked_out_by_what_a_power_cut_left(tmp_path: Path) -> None:
+    """Retired in the files alone: the next start revokes and tells."""
+    async with open_office(tmp_path) as office:
+        lead = await lead_office(office, tmp_path)
+        await office.device(1)
+        await new_ca(lead)
+        (issuer,) = lead.certificates.earlier_issuers
+        await lead.certificates.retire_issuer(issuer)
+    async with open_office(tmp_path) as office:
+        await lead_office(office, tmp_path)
+        (event,) = await office.events("client-ca-retired")
+
+        assert event.data["locked_out"] == 1
+        assert await office.certificate_states(1) == ["revoked"]
 
 
 async def test_the_one_that_issues(lead: Lead) -> None:

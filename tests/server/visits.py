@@ -61,7 +61,7 @@ async def take_the_lead(  # the same for an office and for a whole server
     lead = Lead(
         certificates,
         Rotation(store, presence, certificates, clock=clock),
-        ClientCas(store, certificates, clock=clock),
+        ClientCas(store, presence, certificates, clock=clock),
         ConnectorService(store, presence, config=ConnectorsConfig(**addresses), names=NAMES, clock=clock),
     )
     await lead.rotation.start()
