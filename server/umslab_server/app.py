@@ -232,6 +232,7 @@ class UmsServer:
         await services.automatic.start()
         await services.connectors.start(listeners[0].address.port, chosen=self._config.port != 0)
         await services.commands.open()
+        await services.files.start()
 
     def _build_control(self, services: Services, connections: ConnectionServer) -> ControlServer:
         control = build_control(

@@ -81,7 +81,8 @@ class ClientCas:
     async def retire(self, name: str, *, force: bool, actor: str) -> list[str]:
         """Accept an earlier authority no longer; returns the devices that are locked out, with `force` only.
 
-        Their certificates are revoked, and sessions that were opened with these end. Raises `ClientCaError` when devices still need it, `CertificateError` when `name` does not name one.
+        Their certificates are revoked, and sessions that were opened with these end. Raises `ClientCaError` when
+        devices still need it, `CertificateError` when `name` does not name one.
         """
         found = self._certificates.find_earlier_issuer(name)
         needed_by = (await self._devices_of([found]))[0]
@@ -130,8 +131,8 @@ class ClientCas:
                 writer.event("client-ca-changed", actor=actor, cause=cause, issuing=now[0])
             gone = sorted(set(before) - set(now))
             revoked = _revoke_others(writer, accepted) if gone else {}
+            locked_out = len(set(revoked.values()))
             for one in gone:
-                locked_out = len(set(revoked.values()))
                 writer.event("client-ca-retired", actor=actor, cause=cause, retired=one, locked_out=locked_out)
             return revoked
 
@@ -155,7 +156,7 @@ def _good(connection: Connection, stamp: str) -> Iterator[tuple[UnitId, str, Cer
 
 def _revoke_others(writer: Writer, accepted: Sequence[Certificate]) -> dict[str, str]:
     """Revoke what none of these authorities has issued; return SHA-256 and unit ID of each."""
-    revoked = {
+    revoked: dict[str, str] = {
         digest: unit_id
         for unit_id, digest, issued in _good(writer.connection, writer.stamp)
         if not any(names_as_issuer(issued, issuer) for issuer in accepted)

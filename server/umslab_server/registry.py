@@ -20,13 +20,14 @@ from umslab_server.tables import asset_event, assignment, certificate, device, l
 from umslab_server.texts import check_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from sqlalchemy import Connection, RowMapping, Table
 
     from umslab_protocol.values.unit_id import UnitId
     from umslab_server.importing import ImportedDevice
     from umslab_server.presence import Presence
+    from umslab_server.sessions import LiveSession
     from umslab_server.store import Store, Writer
 
 EDITABLE = (
@@ -111,6 +112,10 @@ def _nobody(unit_id: UnitId) -> None:
     del unit_id
 
 
+async def _nothing_to_do(session: LiveSession) -> None:
+    del session
+
+
 class Registry:
     """Devices, for people: lists and shows, deletes and restores."""
 
@@ -120,6 +125,8 @@ class Registry:
         self._recycle_bin = recycle_bin
         self.on_gone: Callable[[UnitId], None] = _nobody
         """Told of every device that was deleted or moved into the recycle bin."""
+        self.on_restored: Callable[[LiveSession], Awaitable[None]] = _nothing_to_do
+        """Told of every device that came out of the recycle bin while it was connected."""
 
     async def list_devices(
         self, *, in_bin: bool | None = None, directory: str | None = None, pending: bool | None = None
@@ -197,6 +204,9 @@ class Registry:
             writer.event("device-restored", actor=actor, unit_id=unit_id)
 
         await self._store.change(work)
+        session = self._presence.get(unit_id)
+        if session is not None:
+            await self.on_restored(session)
 
     async def purge(self, unit_id: UnitId, *, actor: str) -> None:
         """Delete for good. A device that has ever registered is told so, now or at its next connection (L4)."""

@@ -160,7 +160,7 @@ def _build(
         timeout_seconds=config.requests.timeout_seconds,
     )
     registry = Registry(store, presence, recycle_bin=config.registry.recycle_bin)
-    registry.on_gone = commands.gone
+    registry.on_gone, registry.on_restored = commands.gone, configuration.restored
     automatic = Automatic(store, Throttle(config.throttle), enabled=config.enrolment.automatic, clock=clock)
     rotation = Rotation(store, presence, certificates, clock=clock)
     connectors = Connectors(store, presence, config=config.connectors, names=config.names, clock=clock)

@@ -25,6 +25,7 @@ from umslab_server.commanding.executions import ExecutionView, Order
 from umslab_server.errors import RefusedError
 from umslab_server.store import StoreError, timestamp
 from umslab_server.tables import job
+from umslab_server.texts import check_name
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping
@@ -224,6 +225,7 @@ class Jobs:
 
 
 def _check(connection: Connection, name: str) -> None:
+    check_name("a job", name)
     if connection.execute(select(job.c.id).where(job.c.name == name)).first() is not None:
         raise RefusedError(f"there is a job {name!r} already; delete it first")
     if (connection.execute(select(func.count()).select_from(job)).scalar() or 0) >= MAX_JOBS:

@@ -20,6 +20,7 @@ from umslab_server.configuration import tree
 from umslab_server.errors import RefusedError
 from umslab_server.store import timestamp
 from umslab_server.tables import device, job, view
+from umslab_server.texts import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +36,6 @@ MAX_VIEWS = 1_000
 
 Pattern = Annotated[str, Meta(min_length=1, max_length=255)]
 """Text to be equal to; `*` stands for any characters, `?` for one, and then case does not matter."""
-ViewName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^\S(.*\S)?$")]
 
 
 class Criteria(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -166,6 +166,7 @@ class Views:
 
 
 def _check(connection: Connection, name: str, criteria: Criteria) -> None:
+    check_name("a view", name)
     if criteria == Criteria():
         raise RefusedError("a view needs at least one criterion; `--all` addresses every device")
     if connection.execute(select(view.c.id).where(view.c.name == name)).first() is not None:

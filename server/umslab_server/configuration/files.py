@@ -59,6 +59,19 @@ class Files:
         self._folder = folder
         self._executor = executor
 
+    async def start(self) -> None:
+        """Remove contents that no file names: a server that was killed left them. Raises `StoreError`, `OSError`."""
+
+        def work(writer: Writer) -> None:
+            named = set(writer.connection.execute(select(file.c.sha256)).scalars())
+            for path in sorted(self._folder.iterdir()):
+                if path.name not in named and path.is_file():
+                    remove_durably(path)
+                    writer.event("file-content-removed", actor="server", sha256=path.name, cause="found at the start")
+
+        if self._folder.is_dir():
+            await self._store.change(work)
+
     async def list_files(self) -> list[FileView]:
         """Return all files, by name."""
 

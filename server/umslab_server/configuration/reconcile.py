@@ -178,7 +178,7 @@ def release(writer: Writer, unit_ids: Sequence[str], *, actor: str) -> Settled:
     held = [
         row
         for row in _rows(writer.connection, device.c.unit_id, list(unit_ids))
-        if row.settings_when == When.REBOOT and row.settings_digest != row.applied_digest
+        if row.settings_when == When.REBOOT and row.settings_digest != row.applied_digest and row.binned_at is None
     ]
     own = library.own([row.id for row in held])
     for row in held:

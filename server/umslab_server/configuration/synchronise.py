@@ -91,11 +91,20 @@ class Configuration:
         """Let devices have now what is kept for their reboot."""
         return await self.change(lambda writer: release(writer, unit_ids, actor=actor))
 
-    async def send_if_due(self, session: LiveSession) -> None:
-        """Send a device what it is to have now, if it has not been sent that in this session."""
+    async def restored(self, session: LiveSession) -> None:
+        """Send a device that came out of the recycle bin what was withheld from it there (RB1)."""
+        await self.send_if_due(session, has_asked=True)
+
+    async def send_if_due(self, session: LiveSession, *, has_asked: bool = False) -> None:
+        """Send a device what it is to have now, if it has not been sent that in this session.
+
+        One that has no version yet gets its first when it asks, or now if it `has_asked` in vain.
+        """
         with suppress(StoreError, RefusedError):  # then it gets it at its next pull
             row = await self._row(session.unit_id)
-            if row is not None and row["settings_version"] and registry.is_pending(row) and not _held(row):
+            if row is None or row["binned_at"] is not None or _held(row):
+                return
+            if registry.is_pending(row) if row["settings_version"] else has_asked:
                 found = await self._document(session.unit_id, row)
                 if found is not None and session.settings_sent < found.version:
                     self._send(session, found)

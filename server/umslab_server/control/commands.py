@@ -1,23 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ctl command`: commands to devices, with their results as they come."""
+"""`ctl command`: commands to devices, with their results as they come, for whoever gave them and for others."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 from msgspec import Meta, Struct
 
 from umslab_protocol.wire.orders import CommandName, Parameters
-from umslab_server.commanding.executions import DelaySeconds, Parallel, TimeoutSeconds
+from umslab_server.commanding.executions import SENT, WAITING, DelaySeconds, Parallel, TimeoutSeconds
 from umslab_server.commanding.selectors import Selector
 from umslab_server.control.dispatch import ACTOR, Command, Emit, Number
+from umslab_server.errors import RefusedError
 
 if TYPE_CHECKING:
     from umslab_runtime.clock import Clock
     from umslab_server.commanding.commands import Commands
-    from umslab_server.commanding.executions import TaskView
 
 WaitSeconds = Annotated[float, Meta(ge=0, le=31 * 86_400)]
+_OVER = {"SUCCESS", "FAILED"}
+_UNDER_WAY = {WAITING, SENT}
 
 
 class _Start(Struct, forbid_unknown_fields=True):
@@ -34,6 +38,11 @@ class _Start(Struct, forbid_unknown_fields=True):
 
 class _Execution(Struct, forbid_unknown_fields=True):
     exec_id: str
+
+
+class _Follow(Struct, forbid_unknown_fields=True):
+    exec_id: str
+    within_seconds: WaitSeconds | None = None
 
 
 class _List(Struct, forbid_unknown_fields=True):
@@ -56,6 +65,7 @@ class CommandCommands:
         return {
             "devices.select": Command.plain(_Select, self._select),
             "command.start": Command(_Start, self._start),
+            "command.follow": Command(_Follow, self._follow),
             "command.list": Command.plain(_List, self._list),
             "command.results": Command.plain(_Execution, self._results),
             "command.cancel": Command.plain(_Execution, self._cancel),
@@ -76,20 +86,34 @@ class CommandCommands:
             parallel=args.parallel,
             delay=args.delay_seconds,
         )
-        run = self._commands.progress(exec_id)
-        if not args.wait or run is None:
-            return await self._summary(exec_id)
-        await emit({"exec_id": exec_id, "devices": run.devices})
-        ends = None if args.within_seconds is None else self._clock.monotonic() + args.within_seconds
-        seen: list[TaskView] = []
-        while news := await run.news(len(seen), None if ends is None else ends - self._clock.monotonic()):
-            for one in news:
-                await emit(one)
-            seen += news
-        return await self._summary(exec_id)
-
-    async def _summary(self, exec_id: str) -> Any:
+        if args.wait:
+            return await self._follow(_Follow(exec_id, args.within_seconds), emit)
         return (await self._commands.results(exec_id))[0]
+
+    async def _follow(self, args: _Follow, emit: Emit) -> Any:
+        """Emit the execution, the results that are there, and then each as it comes; return how it stands at the end.
+
+        What is kept for the next boot of a device is told once, and not waited for.
+        """
+        run = self._commands.progress(args.exec_id)
+        ends = None if args.within_seconds is None else self._clock.monotonic() + args.within_seconds
+        execution, tasks = await self._commands.results(args.exec_id)
+        await emit({"exec_id": args.exec_id, "devices": execution.devices})
+        told = {one.unit_id: one.state for one in tasks if one.state not in _UNDER_WAY}
+        for one in tasks:
+            if one.unit_id in told:
+                await emit(one)
+        seen = 0
+        while run and (news := await run.news(seen, None if ends is None else ends - self._clock.monotonic())):
+            for one in news:
+                if told.get(one.unit_id) not in {one.state, *_OVER}:
+                    told[one.unit_id] = one.state
+                    await emit(one)
+            seen += len(news)
+        try:
+            return (await self._commands.results(args.exec_id))[0]
+        except RefusedError:  # it is over, and its job keeps no results
+            return msgspec.structs.replace(execution, states=dict(sorted(Counter(told.values()).items())))
 
     async def _list(self, args: _List) -> Any:
         return await self._commands.list_executions(args.limit)

@@ -20,18 +20,17 @@ if TYPE_CHECKING:
 Moment = Annotated[datetime, Meta(tz=True)]
 TenYears = Annotated[float, Meta(ge=0, le=10 * 366 * 86_400)]
 Period = Annotated[float, Meta(ge=1, le=10 * 366 * 86_400)]
-JobName = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
 
 
 class _Create(Struct, forbid_unknown_fields=True):
-    job: JobName
+    job: str
     command: CommandName
     selector: Selector
     parameters: Parameters = {}
     at: Moment | None = None
     in_seconds: TenYears | None = None
     every_seconds: Period | None = None
-    expiry_seconds: TenYears | UnsetType | None = UNSET
+    expiry_seconds: Period | UnsetType | None = UNSET
     retry_at_boot: bool = False
     timeout_seconds: TimeoutSeconds | None = None
     parallel: Parallel = 0

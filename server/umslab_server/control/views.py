@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from umslab_server.commanding.views import Criteria, ViewName
+from umslab_server.commanding.views import Criteria
 from umslab_server.control.dispatch import ACTOR, Command, NoArgs
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class _Create(Struct, forbid_unknown_fields=True):
-    view: ViewName
+    view: str
     criteria: Criteria
 
 

@@ -221,6 +221,7 @@ async def open_plant(path: Path) -> AsyncIterator[Plant]:
         )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(configuration.run)
+            plant.registry.on_restored = configuration.restored
             yield plant
             nursery.cancel_scope.cancel()
 

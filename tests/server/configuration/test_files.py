@@ -82,6 +82,20 @@ async def test_added_while_deleted(plant: Plant, source: Path) -> None:
     assert [DIGEST] == kept(plant)
 
 
+async def test_swept_at_the_start(plant: Plant, source: Path) -> None:
+    """What a server that was killed left there goes: contents without a name, and files that were half written."""
+    await plant.files.start()  # no folder yet
+    await plant.files.add(source, actor="ann")
+    for name in ("0" * 64, f".{DIGEST}.0123456789abcdef.tmp"):
+        (plant.path / "files" / name).write_bytes(b"x")
+    (plant.path / "files" / "mine").mkdir()
+    await plant.files.start()
+    gone = [event.data["sha256"] for event in await plant.store.events(0) if event.kind == "file-content-removed"]
+
+    assert [DIGEST, "mine"] == kept(plant)
+    assert [f".{DIGEST}.0123456789abcdef.tmp", "0" * 64] == gone
+
+
 async def test_refusals(plant: Plant, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A taken name, a bad one, no plain file, too large: told in a sentence, and nothing is left behind."""
     await plant.files.add(source, actor="ann")

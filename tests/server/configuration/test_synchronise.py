@@ -87,16 +87,36 @@ class TestPull:
         assert answer.version == 1
 
     async def test_in_the_bin(self, plant: Plant) -> None:
-        """RB1: a device in the recycle bin gets no settings, pulled or pushed; restored, it does."""
+        """RB1: a device in the recycle bin gets no settings, pulled, pushed or released; restored, it does at once."""
         thing = await plant.managed()
         await plant.registry.delete(unit_id(1), actor="ann")
-        await change(plant, "2")
+        await change(plant, "2", When.REBOOT)
+        await plant.configuration.release([unit_id(1)], actor="ann")
         in_bin = await thing.pull()
+        before = len(thing.offers)
         await plant.registry.restore(unit_id(1), actor="ann")
-        restored = await thing.pull()
+        kept_for_reboot = len(thing.offers)
+        await plant.registry.delete(unit_id(1), actor="ann")
+        await change(plant, "3")
+        await plant.registry.restore(unit_id(1), actor="ann")
 
         assert isinstance(in_bin, Ack)
-        assert isinstance(restored, SettingsMessage)
+        assert before == kept_for_reboot == 1
+        assert thing.offers[1:] != []
+        assert thing.offers[-1].settings == {"x": "3"}
+
+    async def test_first_asked_in_the_bin(self, plant: Plant) -> None:
+        """Who asked in vain, and has no version yet, gets its first when it is restored; one that is away, later."""
+        await plant.register(1, 2)
+        thing = await plant.connect()
+        for number in (1, 2):
+            await plant.registry.delete(unit_id(number), actor="ann")
+        in_bin = await thing.pull()
+        for number in (1, 2):
+            await plant.registry.restore(unit_id(number), actor="ann")
+
+        assert isinstance(in_bin, Ack)
+        assert [offer.version for offer in thing.offers] == [1]
 
     async def test_after_a_restart(self, tmp_path: Path) -> None:
         """What was decided before the server was killed is what the device gets after."""

@@ -10,6 +10,10 @@ import trio
 
 from tests.server.commanding.workshop import Robot, Workshop, open_workshop
 from tests.server.parts import unit_id
+from umslab_protocol.wire.orders import CommandName
+from umslab_server.commanding.executions import Order
+from umslab_server.commanding.jobs import Jobs, Plan
+from umslab_server.commanding.selectors import Selector
 from umslab_server.control.commands import CommandCommands
 from umslab_server.control.dispatch import Control
 
@@ -63,6 +67,48 @@ async def test_no_wait_for_a_boot(shop: Workshop, desk: Desk) -> None:
 
     assert [one.state for one in desk.items[1:]] == ["at-next-boot"]
     assert (summary["states"], summary["finished_at"]) == ({"at-next-boot": 1}, None)
+
+
+async def test_followed_by_others(shop: Workshop, desk: Desk, autojump_clock: MockClock) -> None:
+    """Whoever comes later is told what was before, and then the rest as it comes; each result once."""
+    _, late = await shop.bring(1, 2)
+    await shop.add(3)
+    late.answers = False
+    given = await desk.ask("command.start", command="reboot", selector=ALL, timeout_seconds=20, wait=False)
+    other, impatient = Desk(desk.control), Desk(desk.control)
+    await trio.sleep(5)
+    left = await impatient.ask("command.follow", exec_id=given["exec_id"], within_seconds=1)
+    summary = await other.ask("command.follow", exec_id=given["exec_id"])
+    at = trio.current_time()
+    again = Desk(desk.control)
+    await again.ask("command.follow", exec_id=given["exec_id"])
+
+    assert other.items[0] == {"exec_id": given["exec_id"], "devices": 3}
+    assert [(one.unit_id, one.state) for one in other.items[1:]] == [
+        (ONE, "SUCCESS"),
+        (unit_id(3), "FAILED"),
+        (TWO, "FAILED"),
+    ]
+    assert at == 20.0
+    assert summary["states"] == {"FAILED": 2, "SUCCESS": 1}
+    assert [one.unit_id for one in impatient.items[1:]] == [ONE, unit_id(3)]
+    assert left["states"] == {"FAILED": 1, "SUCCESS": 1, "sent": 1}
+    assert sorted(one.unit_id for one in again.items[1:]) == [ONE, TWO, unit_id(3)]
+
+
+async def test_following_what_is_not_kept(shop: Workshop, desk: Desk, autojump_clock: MockClock) -> None:
+    """Results that a job does not keep are told as long as the command is under way."""
+    (robot,) = await shop.bring(1)
+    robot.answers = False
+    jobs = Jobs(shop.office.store, shop.commands, clock=shop.office.clock, expiry_minutes=None)
+    order = Order(command=CommandName.REBOOT, selector=Selector(everyone=True), timeout_seconds=20.0)
+    await jobs.create("once", order, Plan(), actor="ann", keep_results=False)
+    exec_id = await jobs.run_now("once", actor="ann")
+    summary = await desk.ask("command.follow", exec_id=exec_id)
+
+    assert [one.state for one in desk.items[1:]] == ["FAILED"]
+    assert summary["states"] == {"FAILED": 1}
+    assert "no execution" in (await desk.refused("command.follow", exec_id=exec_id))[1]
 
 
 async def test_waiting_has_an_end(shop: Workshop, desk: Desk, autojump_clock: MockClock) -> None:
@@ -142,6 +188,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("command.list", {"limit": -1}),
     ("command.results", {}),
     ("command.cancel", {"exec_id": None}),
+    ("command.follow", {"exec_id": "x", "within_seconds": -1}),
 ]
 
 

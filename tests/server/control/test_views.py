@@ -55,6 +55,8 @@ async def test_refusals(desk: Desk) -> None:
     await desk.ask("views.create", view="taken", criteria={"online": True})
 
     assert "already" in (await desk.refused("views.create", view="taken", criteria={"online": True}))[1]
+    for bad in ("", " padded ", "x" * 256, "a\nb", "x\n"):
+        assert "a view has a name" in (await desk.refused("views.create", view=bad, criteria={"online": True}))[1]
     assert "at least one criterion" in (await desk.refused("views.create", view="x", criteria={}))[1]
     assert "no directory" in (await desk.refused("views.create", view="x", criteria={"directory": "/x"}))[1]
     assert "no view 'x'" in (await desk.refused("views.show", view="x"))[1]
@@ -63,8 +65,7 @@ async def test_refusals(desk: Desk) -> None:
 
 BAD: list[tuple[str, dict[str, Any]]] = [
     ("views.create", {}),
-    ("views.create", {"view": "", "criteria": {"online": True}}),
-    ("views.create", {"view": " padded ", "criteria": {"online": True}}),
+    ("views.create", {"view": None, "criteria": {"online": True}}),
     ("views.create", {"view": "x", "criteria": {"colour": "red"}}),
     ("views.create", {"view": "x", "criteria": {"online": "yes"}}),
     ("views.create", {"view": "x", "criteria": {"config_changes": "PERHAPS"}}),

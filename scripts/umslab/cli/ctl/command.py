@@ -175,6 +175,18 @@ def show_results(
     )
 
 
+@app.command("follow")
+def follow_execution(
+    exec_id: Annotated[str, typer.Argument(metavar="EXEC", help="Execution ID, as `command list` shows it.")],
+    *,
+    state: StateOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show each result as it comes, whoever gave the command; what waits for a boot is not waited for."""
+    progress = _Progress(quiet=as_json)
+    progress.finish(call(state, "command.follow", progress.take, exec_id=exec_id), waited=True)
+
+
 @app.command("cancel")
 def cancel_execution(
     exec_id: Annotated[str, typer.Argument(metavar="EXEC", help="Execution ID, as `command list` shows it.")],

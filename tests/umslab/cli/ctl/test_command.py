@@ -78,6 +78,16 @@ def test_no_wait(server: ServerProcess) -> None:
     assert "see `umslab ctl command results`" in done.stdout
 
 
+def test_following_what_is_over(server: ServerProcess) -> None:
+    """The same lines as for who gave it, the same exit code, the same as JSON."""
+    given = _failed(server, "reboot", IDS[0])
+    exec_id = given.split(":")[0]
+
+    assert given == _failed(server, "follow", exec_id)
+    assert exec_id == json.loads(_failed(server, "follow", exec_id, "--json"))["command"]["exec_id"]
+    assert "there is no execution" in ctl_refused(server, "command", "follow", "x")
+
+
 def test_refused(server: ServerProcess) -> None:
     """Each in one line."""
     assert "which devices?" in ctl_refused(server, "command", "reboot")
