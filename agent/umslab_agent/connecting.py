@@ -14,7 +14,7 @@ import trio
 
 from umslab_agent.explain import ERRORS, MAX_DETAIL, explain, explain_session_refusal
 from umslab_agent.happenings import Kind
-from umslab_agent.kept import ADDRESSES, Reached
+from umslab_agent.kept import ADDRESSES, InboxMessage, Reached
 from umslab_agent.link import Link, SessionRefused, open_link
 from umslab_agent.parameters import Ranking
 from umslab_agent.unit import stamp
@@ -158,7 +158,8 @@ def sum_up(asked: Sequence[Asked]) -> Failure:
 def give_up(unit: Unit, asked: Sequence[Asked]) -> None:
     """Forget the server; `asked` are those whose answers made the device do so by itself, which it writes down (L6).
 
-    Raises `OSError`, and `DeviceFolderError` for a damaged file.
+    If the settings say so, its user is told, once however often the power fails meanwhile. Raises `OSError`, and
+    `DeviceFolderError` for a damaged file.
     """
     if asked:
         now = unit.utc()
@@ -166,7 +167,19 @@ def give_up(unit: Unit, asked: Sequence[Asked]) -> None:
         text = release_report(unit.persona.unit_id, since, stamp(now), asked)
         file = unit.folder.note_release(now.strftime("%Y%m%dT%H%M%SZ"), text)
         unit.tell(Kind.RELEASE, f"registration given up: see {file}", log=str(file))
+        if unit.parameters.notify_user:
+            _notify_user(unit, since)
     unit.folder.forget()
+
+
+def _notify_user(unit: Unit, since: str) -> None:
+    text = f"This device ({unit.persona.unit_id}) is not managed any more: no server has known it since {since}."
+    notice = InboxMessage(at=stamp(unit.utc()), text=text, problem=f"unknown since {since}")
+    before = unit.folder.inbox.load()
+    after = before.and_message(notice)
+    if after is not before:
+        unit.folder.inbox.save(after)
+        unit.tell(Kind.MESSAGE, f'notification "{text}"', message=text)
 
 
 def release_report(unit_id: str, since: str, now: str, asked: Sequence[Asked]) -> str:

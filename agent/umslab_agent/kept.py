@@ -114,12 +114,14 @@ class Journal(Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, done=[*self.done, entry][-JOURNAL_ENTRIES:])
 
 
-class InboxMessage(Struct, frozen=True, kw_only=True):
-    """A message to the user."""
+class InboxMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A message to the user: sent by a command, or a notification of the device itself."""
 
-    execID: str  # noqa: N815 - so that the same command leaves one message
     at: str
     text: str
+    execID: str = ""  # noqa: N815 - so that the same command leaves one message
+    problem: str = ""
+    """What a notification is about, so that the same problem leaves one (L6)."""
 
 
 class Inbox(Struct, frozen=True, kw_only=True):
@@ -128,8 +130,8 @@ class Inbox(Struct, frozen=True, kw_only=True):
     messages: list[InboxMessage] = []
 
     def and_message(self, message: InboxMessage) -> Inbox:
-        """Return the inbox with this message, unless its command brought it already."""
-        if any(known.execID == message.execID for known in self.messages):
+        """Return the inbox with this message, unless its command or its problem brought it already."""
+        if any((known.execID, known.problem) == (message.execID, message.problem) for known in self.messages):
             return self
         return Inbox(messages=[*self.messages, message][-INBOX_MESSAGES:])
 

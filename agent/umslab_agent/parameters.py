@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parameters of the device's registry that change what this device does, with their documented defaults.
 
-Provenance: names, defaults and first versions are documented (W7, W9, W10, L5, AI3; sections 5.3 and 6.2 of the facts).
+Provenance: names, defaults and first versions are documented (W7, W9, W10, L5, L6, AI3; sections 5.3 and 6.2 of the
+facts), but for the words before `notify_user_on_rm_problem`, which are those of its neighbours.
 A parameter that the settings do not name has its default; one whose value cannot be read has it too.
 """
 
@@ -27,6 +28,7 @@ ASSETS = "system.remotemanager.ait.enable"
 ASSET_DELAY = "system.remotemanager.ait.delay"
 STRUCTURE_TAG = "system.remotemanager.ums_structure_tag"
 IGELRMSERVER = "system.remotemanager.igelrmserver.as_fallback"
+NOTIFY_USER = "system.remotemanager.notify_user_on_rm_problem"
 
 DEFAULT_CONNECT_TIMEOUT = 45.0  # W10
 MAX_CONNECT_TIMEOUT = 3_600.0
@@ -72,6 +74,7 @@ class Parameters:
     structure_tag: str = ""
     """Empty: the tag that the device came with."""
     igelrmserver: bool = False
+    notify_user: bool = False
 
 
 KNOWN = (
@@ -79,6 +82,8 @@ KNOWN = (
           "seconds for one connector, 1 to 3,600", "W10"),
     Known(RELEASE, f"{RELEASE_DELAY:.0f}", _since(Behaviour.RELEASE_RULE),
           'seconds that "unknown" must last before the registration is dropped, at most 30 days', "L5"),
+    Known(NOTIFY_USER, "false", _since(Behaviour.RELEASE_RULE),
+          "leave the user a message when the registration is dropped; the beginning of this name is ours", "L6"),
     Known(RANKING, str(Ranking.NONE), _since(Behaviour.RANKS_CONNECTORS),
           "which connectors come first: `no preference` (random order), `ums` or `icg`", "W7"),
     Known(IGELRMSERVER, "false", _since(Behaviour.IGELRMSERVER_FALLBACK),
@@ -114,6 +119,7 @@ def read_parameters(settings: Mapping[str, str], firmware: FirmwareVersion) -> P
         assets=behaves(firmware, Behaviour.REPORTS_ASSETS) and _switch(settings.get(ASSETS, ""), default=True),
         asset_delay=_seconds(settings.get(ASSET_DELAY, ""), DEFAULT_ASSET_DELAY, 0.0, MAX_ASSET_DELAY),
         structure_tag=_tag(known(Behaviour.REGISTRY_STRUCTURE_TAG, STRUCTURE_TAG)),
+        notify_user=_switch(known(Behaviour.RELEASE_RULE, NOTIFY_USER), default=False),
         igelrmserver=_switch(known(Behaviour.IGELRMSERVER_FALLBACK, IGELRMSERVER), default=False),
     )
 

@@ -9,8 +9,10 @@ import pytest
 import trio
 
 from tests.agent.desk import PORT, UNKNOWN, Desk, open_desk
+from umslab_agent import parameters
 from umslab_agent.behaviour import DeviceBehaviour
 from umslab_agent.connecting import sum_up
+from umslab_agent.happenings import Kind
 from umslab_protocol.machines.device_life import RetryPolicy, State
 from umslab_protocol.values.failure import Failure, Phase, Reason
 from umslab_protocol.values.firmware import FirmwareVersion
@@ -160,6 +162,24 @@ async def test_an_accepted_session_begins_the_delay_anew(tmp_path: Path, autojum
         desk.network.heal("ums.lab", "devices")
         await trio.sleep(15_000)
         assert State.RELEASED is device.ended
+
+
+@pytest.mark.parametrize("wanted", ["true", "false"])
+async def test_the_user_is_told_of_a_release(tmp_path: Path, autojump_clock: MockClock, wanted: str) -> None:
+    """L6: when the settings say so, once, naming the unit ID; it can be inspected when the server is forgotten."""
+    async with open_desk(tmp_path) as desk:
+        desk.settings(1, {parameters.RELEASE: "600", parameters.NOTIFY_USER: wanted})
+        device = desk.device()
+        await device.until_happening("applied")
+        desk.refusals = {"ums.lab": UNKNOWN}
+        (await desk.session()).pump.close(CloseCode.GOING_AWAY, "again")
+        await device.over.wait()
+        told = [one.text for one in device.folder.inbox.load().messages]
+
+        assert State.RELEASED is device.ended
+        assert (wanted == "true") == bool(told)
+        assert all(device.folder.load_persona().unit_id in text for text in told)
+        assert len(told) == sum(one.kind is Kind.MESSAGE for one in device.happenings)
 
 
 async def test_the_delay_is_a_setting(tmp_path: Path, autojump_clock: MockClock) -> None:

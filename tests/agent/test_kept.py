@@ -84,10 +84,13 @@ def test_the_journal_keeps_the_last() -> None:
 
 
 def test_the_inbox_keeps_the_last_and_each_once() -> None:
-    """100 messages; the same command leaves one."""
+    """100 messages; the same command leaves one, and so does the same problem."""
     inbox = Inbox()
     for number in range(INBOX_MESSAGES + 1):
         inbox = inbox.and_message(InboxMessage(execID=str(number), at="now", text="x"))
 
     assert 100 == len(inbox.messages)
     assert inbox == inbox.and_message(InboxMessage(execID="100", at="later", text="y"))
+    noticed = inbox.and_message(InboxMessage(problem="p", at="now", text="x"))
+    assert noticed is noticed.and_message(InboxMessage(problem="p", at="later", text="x"))
+    assert "q" == noticed.and_message(InboxMessage(problem="q", at="later", text="x")).messages[-1].problem

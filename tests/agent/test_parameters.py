@@ -11,12 +11,12 @@ from umslab_protocol.values.firmware import DEFAULT_FIRMWARE, FirmwareVersion
 
 
 def test_the_documented_defaults() -> None:
-    """W7, W9, W10, L5, AI3."""
+    """W7, W9, W10, L5, L6, AI3."""
     assert Parameters() == read_parameters({}, DEFAULT_FIRMWARE)
-    assert (45.0, 86_400.0, Ranking.NONE, False, True, 6.0, "", False) == (
+    assert (45.0, 86_400.0, Ranking.NONE, False, True, 6.0, "", False, False) == (
         Parameters().connect_timeout, Parameters().release_delay, Parameters().ranking,
         Parameters().log_authentication, Parameters().assets, Parameters().asset_delay,
-        Parameters().structure_tag, Parameters().igelrmserver,
+        Parameters().structure_tag, Parameters().igelrmserver, Parameters().notify_user,
     )  # fmt: skip
 
 
@@ -41,6 +41,7 @@ def test_the_documented_defaults() -> None:
         (parameters.STRUCTURE_TAG, "HQ", "structure_tag", "HQ"),
         (parameters.STRUCTURE_TAG, "\x00", "structure_tag", ""),
         (parameters.IGELRMSERVER, "on", "igelrmserver", True),
+        (parameters.NOTIFY_USER, "true", "notify_user", True),
     ],
 )
 def test_values(name: str, value: str, member: str, expected: object) -> None:
@@ -56,6 +57,7 @@ def test_values(name: str, value: str, member: str, expected: object) -> None:
         (parameters.LOG_AUTHENTICATION, "true", "log_authentication", "12.3.9"),
         (parameters.STRUCTURE_TAG, "HQ", "structure_tag", "12.4.9"),
         (parameters.IGELRMSERVER, "true", "igelrmserver", "12.6.0"),
+        (parameters.NOTIFY_USER, "true", "notify_user", "12.8.3"),
     ],
 )
 def test_older_firmware_does_not_know_them(name: str, value: str, member: str, before: str) -> None:
@@ -77,6 +79,7 @@ def test_the_table_for_people() -> None:
     names = {
         parameters.CONNECT_TIMEOUT, parameters.RELEASE, parameters.RANKING, parameters.LOG_AUTHENTICATION,
         parameters.ASSETS, parameters.ASSET_DELAY, parameters.STRUCTURE_TAG, parameters.IGELRMSERVER,
+        parameters.NOTIFY_USER,
     }  # fmt: skip
     defaults = {one.name: one.default for one in parameters.KNOWN}
 
