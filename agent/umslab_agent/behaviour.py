@@ -38,6 +38,8 @@ class DeviceBehaviour(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """How long the installation of an app takes, on average: from half of it to half as much again."""
     app_failure: Share = 0.0
     """How likely the installation of an app fails."""
+    apps: Annotated[dict[Text, Text], Meta(max_length=200)] = {}
+    """Apps that are on a new device already, name and version; its first settings decide whether they stay."""
     file_retry_seconds: Annotated[float, Meta(gt=0, le=3_600)] = 5.0
     """Before a file that could not be fetched is asked for again; doubles each time."""
     log_ons_per_day: PerDay = 2.0

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a device says and hears on one management session (facts L1, W5, C36, L4; section 5.3).
 
-After `welcome` it tells what it is and asks what it is to have, at once. It counts as managed when the first is
-acknowledged and the second answered, and the settings that came, if any, are durable. Ids come from one counter a
-session. An idle conversation has no task: what is timed goes through the shared timers.
+After `welcome` it tells what it has and what it is, and asks what it is to have, at once. It counts as managed when
+what it is has been acknowledged and its question answered, and the settings that came, if any, are durable. Ids come
+from one counter a session. An idle conversation has no task: what is timed goes through the shared timers.
 """
 
 from __future__ import annotations
@@ -221,10 +221,11 @@ class Conversation:
         self._set_beat()
         self._reports.begin_session()
         self._on_welcome()
+        self.flush()  # its apps before its information: the server decides by both where a new device goes (11.5)
         self.tell_system_information()
         self._tell_attributes()
         self._pull()
-        self.flush()
+        self._set_alarm()
         self._installer.go_on()
 
     def _answered(self, message_id: int, answer: Answer) -> None:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from umslab_agent.happenings import Kind
+from umslab_agent.kept import Installed
 from umslab_certs.errors import CertificateError
 from umslab_protocol.machines.device_life import Booted
+from umslab_protocol.wire.inventory import AppState, InstallState
 
 if TYPE_CHECKING:
-    from umslab_agent.kept import Installed, SettingsDocument
+    from umslab_agent.kept import SettingsDocument
     from umslab_agent.unit import Unit
 
 RENEW_BEFORE = timedelta(days=30)  # X8
@@ -31,12 +33,21 @@ def start_up(unit: Unit) -> tuple[SettingsDocument, Installed]:
     unit.boot, unit.booted_at = boots.count + 1, unit.utc()
     folder.boots.save(msgspec.structs.replace(boots, count=unit.boot))
     folder.drop_finished_request()
-    installed, document = folder.installed.load(), folder.settings.load()
+    installed, document = _installed(unit), folder.settings.load()
     for kept in (folder.connectors, folder.announced_roots, folder.discovered, folder.reached, folder.inbox):
         kept.load()  # so that damage is told now
     unit.put_in_effect(installed.settings)
     unit.tell(Kind.BOOTED, f"boot {unit.boot}, firmware {unit.persona.firmware}", boot=unit.boot)
     return document, installed
+
+
+def _installed(unit: Unit) -> Installed:
+    """What is on the device; one that has never been given anything has the apps it came with."""
+    kept, apps = unit.folder.installed, unit.behaviour.apps
+    if apps and not kept.exists():
+        states = [AppState(name=name, version=version, state=InstallState.INSTALLED) for name, version in apps.items()]
+        kept.save(Installed(apps=states))
+    return kept.load()
 
 
 def _finish_what_was_promised(unit: Unit) -> None:

@@ -43,6 +43,8 @@ assets_per_day = 8
 sysinfo_changes_per_day = 9
 battery = true
 clock_skew_seconds = -10
+[apps]
+chromium = "126.0"
 [attributes]
 room = "B 2.17"
 [local_settings]

@@ -142,6 +142,26 @@ async def test_rules_place_by_tag(tmp_path: Path, autojump_clock: MockClock) -> 
         assert "/Augsburg" == (await show(lab, elsewhere)).directory
 
 
+async def test_rules_place_by_the_apps_a_device_came_with(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Section 11.5: what is installed before anybody manages the device counts at its registration."""
+    async with open_lab(tmp_path) as lab:
+        await lab.services.directories.create("/Browsers", actor="anna")
+        await lab.services.rules.create("browsers", Criteria(app="chrom*"), directory="/Browsers", actor="anna")
+        apps = {"chromium": "126.0"}
+        with_app = await come_on_board(lab, "with", behaviour=DeviceBehaviour(apps=apps))
+        without = await come_on_board(lab, "without")
+        at_registration = [(await show(lab, one)).directory for one in (with_app, without)]
+        await trio.sleep(60)
+        shown = await show(lab, with_app)
+        await ask(lab, with_app, CommandName.FACTORY_RESET)
+        await with_app.over.wait()
+        again = await come_on_board(lab, "with", key=await lab.mass_key("again"), behaviour=DeviceBehaviour(apps=apps))
+
+        assert ["/Browsers", "/"] == at_registration
+        assert [] == shown.apps  # its settings did not ask for any
+        assert apps == {one["name"]: one["version"] for one in (await show(lab, again)).apps}
+
+
 async def test_apps_are_pending_then_installed_or_failed(tmp_path: Path, autojump_clock: MockClock) -> None:
     """The registry follows the installation; what failed says why, and is tried again at the next boot."""
     async with open_lab(tmp_path) as lab:
