@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import func, select
 
 from umslab_server import registry
 from umslab_server.configuration import tree
 from umslab_server.configuration.library import chunks
-from umslab_server.configuration.reconcile import Settled, When, advise, devices_below, reconcile
+from umslab_server.configuration.reconcile import Settled, When, advice, devices_below, reconcile
 from umslab_server.configuration.tree import path_of, resolve, subtree
 from umslab_server.errors import RefusedError
 from umslab_server.tables import ROOT_DIRECTORY, assignment, device, directory, directory_rule
@@ -41,6 +41,8 @@ class DirectoryView(Struct, frozen=True, kw_only=True):
     """Directly in it."""
     devices_below: int
     """In it and in all below it."""
+    warning: str = ""
+    """When it holds more than the sizing guide advises (section 12.1), however they came there."""
 
 
 class Directories:
@@ -96,7 +98,8 @@ class Directories:
             connection.execute(directory.update().where(directory.c.id == here).values(parent_id=there))
             writer.event("directory-moved", actor=actor, directory=here, parent=there)
             cause = f"directory {name} was moved"
-            return reconcile(writer, devices_below(connection, [here]), actor=actor, cause=cause, when=when)
+            moved = devices_below(connection, [here])
+            return reconcile(writer, moved, actor=actor, cause=cause, when=when, warn=True)
 
         return await self._configuration.change(work)
 
@@ -146,9 +149,15 @@ def place(writer: Writer, device_ids: Sequence[int], target: int, *, actor: str,
     there = select(func.count()).select_from(device).where(device.c.directory_id == target)
     count = connection.execute(there).scalar_one() if moved else 0
     if count > ADVISED_DEVICES:
-        sentence = f"{path_of(connection, target)} holds {count} devices, more than {ADVISED_DEVICES}"
-        advise(writer, settled, sentence, actor=actor)
+        sentence = _crowded(path_of(connection, target), count)
+        settled.warnings.append(advice(sentence))
+        if count - len(moved) <= ADVISED_DEVICES:  # once, not for every device that a rule puts there
+            writer.event("sizing-warning", actor=actor, cause=sentence)
     return settled
+
+
+def _crowded(path: str, count: int) -> str:
+    return f"{path} holds {count} devices, more than {ADVISED_DEVICES}"
 
 
 def _list(connection: Connection) -> list[DirectoryView]:
@@ -161,12 +170,14 @@ def _list(connection: Connection) -> list[DirectoryView]:
     views: list[DirectoryView] = []
 
     def visit(here: int, parent: int | None, path: str) -> int:
-        at = len(views)
-        views.append(DirectoryView(id=here, path=path or "/", parent_id=parent, devices=devices[here], devices_below=0))
-        total = devices[here] + sum(visit(one, here, f"{path}/{name}") for one, name in below[here])
-        views[at] = DirectoryView(
-            id=here, path=path or "/", parent_id=parent, devices=devices[here], devices_below=total
+        at, mine = len(views), devices[here]
+        warning = advice(_crowded(path or "/", mine)) if mine > ADVISED_DEVICES else ""
+        view = DirectoryView(
+            id=here, path=path or "/", parent_id=parent, devices=mine, devices_below=mine, warning=warning
         )
+        views.append(view)
+        total = mine + sum(visit(one, here, f"{path}/{name}") for one, name in below[here])
+        views[at] = structs.replace(view, devices_below=total)
         return total
 
     visit(ROOT_DIRECTORY, None, "")

@@ -10,6 +10,7 @@ from msgspec import Struct
 from umslab_server import registry
 from umslab_server.configuration.effective import Origin, count_assignments, explain
 from umslab_server.configuration.library import Library
+from umslab_server.configuration.reconcile import advice, has_too_many
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -40,6 +41,8 @@ class EffectiveView(Struct, frozen=True, kw_only=True):
     config_changes: str
     when: str
     assignments: int
+    warning: str
+    """When these are more than the sizing guide advises (section 12.1)."""
     settings: list[Origin]
     apps: list[OrderOrigin]
     files: list[OrderOrigin]
@@ -62,6 +65,7 @@ def _show(connection: Connection, unit_id: UnitId) -> EffectiveView:
     layers = library.layers(row["directory_id"], own, unit_id)
     document = library.document(row["directory_id"], own)
     where = {one: layer.receiver for layer in layers for one in layer.holdings if not hasattr(one, "settings")}
+    count = count_assignments(layers)
     return EffectiveView(
         unit_id=unit_id,
         directory=library.path(row["directory_id"]),
@@ -70,7 +74,8 @@ def _show(connection: Connection, unit_id: UnitId) -> EffectiveView:
         applied_version=row["applied_version"],
         config_changes=registry.config_changes(row),
         when=row["settings_when"],
-        assignments=count_assignments(layers),
+        assignments=count,
+        warning=advice(f"{count} assignments reach it") if has_too_many(count) else "",
         settings=explain(library.global_settings, layers),
         apps=[OrderOrigin(name=one.name, version=one.version, receiver=where[one]) for one in document.apps],
         files=[OrderOrigin(name=one.name, version=one.sha256, receiver=where[one]) for one in document.files],

@@ -124,7 +124,7 @@ def reconcile(
     for row in _rows(writer.connection, device.c.id, ids):
         mine = own.get(row.id, ())
         document = library.document(row.directory_id, mine)
-        crowded += warn and count_assignments(library.layers(row.directory_id, mine, "")) > ADVISED_ASSIGNMENTS
+        crowded += warn and has_too_many(count_assignments(library.layers(row.directory_id, mine, "")))
         if row.settings_version == 0 or row.settings_digest == document.digest:
             continue
         due, version = _due(row, when), row.settings_version + 1
@@ -140,14 +140,20 @@ def reconcile(
         writer.event("settings-changed", actor=actor, unit_id=unit_id, cause=cause, count=len(changes), when=due_at)
     settled.changed = len(changes)
     if crowded:
-        advise(writer, settled, f"more than {ADVISED_ASSIGNMENTS} assignments reach {crowded} devices", actor=actor)
+        sentence = f"{ADVISED_ASSIGNMENTS} assignments or more reach {crowded} device{'' if crowded == 1 else 's'}"
+        settled.warnings.append(advice(sentence))
+        writer.event("sizing-warning", actor=actor, cause=sentence)
     return settled
 
 
-def advise(writer: Writer, settled: Settled, sentence: str, *, actor: str) -> None:
-    """Warn that a number of the sizing guide is exceeded (section 12.1): in the answer, and in the feed."""
-    settled.warnings.append(f"{sentence}: the sizing guide advises against it")
-    writer.event("sizing-warning", actor=actor, cause=sentence)
+def has_too_many(assignments: int) -> bool:
+    """Whether so many reach a device that the sizing guide advises against it."""
+    return assignments >= ADVISED_ASSIGNMENTS
+
+
+def advice(sentence: str) -> str:
+    """Add who says so to a sentence about a number of the sizing guide that is exceeded (section 12.1)."""
+    return f"{sentence}: the sizing guide advises against it"
 
 
 def first_version(writer: Writer, unit_id: UnitId) -> Push | None:

@@ -86,19 +86,28 @@ async def test_refusals(plant: Plant) -> None:
 
 
 async def test_crowded(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Section 12.1: more than 25 assignments that reach a device are a warning; far too many are refused."""
+    """Section 12.1: 25 assignments that reach a device are a warning; far too many are refused."""
     monkeypatch.setattr(assignments, "MAX_ASSIGNMENTS", 27)
     await plant.register(1, 2)
     names = [f"p {number}" for number in range(28)]
     await make(plant, *names)
     outcomes = [
         await plant.assignments.assign(ObjectType.PROFILE, name, ["/"], actor="ann", when=When.NOW)
-        for name in names[:26]
+        for name in names[:24]
     ]
+    for path in ("/a/b", "/c"):
+        await plant.directories.create(path, actor="ann")
+    await plant.directories.move_devices([unit_id(1)], "/c", actor="ann", when=When.NOW)
+    fine = await plant.overview.show(unit_id(1))
+    await plant.assignments.assign(ObjectType.PROFILE, names[24], ["/a"], actor="ann", when=When.NOW)
+    moved = await plant.directories.move("/c", "/a", actor="ann", when=When.NOW)
+    crowded = await plant.overview.show(unit_id(1))
+    for name in names[24:27]:
+        await plant.assignments.assign(ObjectType.PROFILE, name, ["/"], actor="ann", when=When.NOW)
 
-    assert [[]] * 25 == [one.warnings for one in outcomes[:25]]
-    assert ["more than 25 assignments reach 2 devices: the sizing guide advises against it"] == outcomes[25].warnings
-    await plant.assignments.assign(ObjectType.PROFILE, names[26], ["/"], actor="ann", when=When.NOW)
+    assert [[]] * 24 == [one.warnings for one in outcomes]
+    assert ["25 assignments or more reach 1 device: the sizing guide advises against it"] == moved.warnings
+    assert ("", f"25 assignments reach it: {moved.warnings[0].partition(': ')[2]}") == (fine.warning, crowded.warning)
     with pytest.raises(RefusedError, match="27 assignments"):
         await plant.assignments.assign(ObjectType.PROFILE, names[27], ["/"], actor="ann", when=When.NOW)
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .plant import Plant
 
 
+ADVICE = "the sizing guide advises against it"
+
+
 async def paths(plant: Plant) -> list[tuple[str, int, int]]:
     """All directories with how many devices they hold."""
     return [(one.path, one.devices, one.devices_below) for one in await plant.directories.list_directories()]
@@ -130,7 +133,13 @@ async def test_crowded(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [unit_id(number) for number in (1, 2, 3)]
     fine = await plant.directories.move_devices(ids[:2], "/a", actor="ann", when=When.NOW)
     crowded = await plant.directories.move_devices(ids[2:], "/a", actor="ann", when=When.NOW)
+    await plant.register(4, 5, 6)
+    more = await plant.directories.move_devices([unit_id(4)], "/a", actor="ann", when=When.NOW)
+    await plant.register(7)  # into the root, which nobody was told of
+    warnings = [one.warning for one in await plant.directories.list_directories()]
 
     assert [] == fine.warnings
-    assert ["/a holds 3 devices, more than 2: the sizing guide advises against it"] == crowded.warnings
+    assert [f"/a holds 3 devices, more than 2: {ADVICE}"] == crowded.warnings
+    assert [f"/a holds 4 devices, more than 2: {ADVICE}"] == more.warnings
     assert len(await plant.events("sizing-warning")) == 1
+    assert [f"/ holds 3 devices, more than 2: {ADVICE}", *more.warnings] == warnings

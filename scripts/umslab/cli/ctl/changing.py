@@ -45,6 +45,12 @@ def print_outcome(outcome: dict[str, Any]) -> None:
     count = outcome["devices"]
     print(f"{count} {'device is' if count == 1 else 'devices are'} to have something else now")
     for warning in outcome["warnings"]:
+        print_warning(warning)
+
+
+def print_warning(warning: str) -> None:
+    """Tell of something that works and is not advised; nothing when there is no such thing."""
+    if warning:
         print(f"warning: {printable(warning)}")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from umslab.cli.ctl.asking import call
-from umslab.cli.ctl.changing import When, WhenOption, print_outcome
+from umslab.cli.ctl.changing import When, WhenOption, print_outcome, print_warning
 from umslab.cli.ctl.selecting import AllOption, DirOption, UnitIdsArgument, ViewOption, select
 from umslab.cli.output import SETTINGS, JsonOption, StateOption, print_json, print_table
 
@@ -30,6 +30,8 @@ def list_directories(*, state: StateOption = None, as_json: JsonOption = False) 
         ((one["path"], one["id"], one["devices"], one["devices_below"]) for one in directories),
         empty="no directories",
     )
+    for one in directories:
+        print_warning(one["warning"])
 
 
 @app.command("create")

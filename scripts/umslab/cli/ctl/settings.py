@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from umslab.cli.ctl.asking import call
-from umslab.cli.ctl.changing import Names, Values, When, WhenOption, pairs, print_assignments, print_outcome
+from umslab.cli.ctl.changing import (
+    Names,
+    Values,
+    When,
+    WhenOption,
+    pairs,
+    print_assignments,
+    print_outcome,
+    print_warning,
+)
 from umslab.cli.ctl.profiles import show_profile
 from umslab.cli.ctl.selecting import AllOption, DirOption, UnitIdsArgument, ViewOption, select
 from umslab.cli.output import SETTINGS, JsonOption, StateOption, print_json, print_pairs, print_table
@@ -30,7 +39,7 @@ def show_settings(
     if as_json:
         print_json("settings", shown)
         return
-    lists = {name: shown.pop(name) for name in ("settings", "apps", "files")}
+    warning, lists = shown.pop("warning"), {name: shown.pop(name) for name in ("settings", "apps", "files")}
     print_pairs((name.replace("_", " "), value) for name, value in shown.items())
     print_table(
         ("parameter", "value", "from profile", "at", "instead of"),
@@ -44,6 +53,7 @@ def show_settings(
         if lists[what]:
             rows = ((one["name"], one["version"], one["receiver"]) for one in lists[what])
             print_table((what[:-1], "version" if what == "apps" else "SHA-256", "from"), rows, empty="")
+    print_warning(warning)
 
 
 @app.command("assigned")
