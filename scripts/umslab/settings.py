@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from umslab.printable import is_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
@@ -40,6 +42,8 @@ def load(kind: type[T], *, file: Path | None, environment: Mapping[str, str], fl
         origins |= {key: f"{file}, line {line}" for key, line in _lines_of_keys(text).items()}
     for name, text in sorted(environment.items()):
         if name.startswith(ENV_PREFIX):
+            if not is_text(text):
+                raise SettingsError(f"the environment variable {name} is not UTF-8 text")
             key = name.removeprefix(ENV_PREFIX).lower().replace("__", ".")
             _put(values, key, _value(text), name)
             origins[key], texts[key] = f"the environment variable {name}", text

@@ -178,7 +178,7 @@ async def test_the_user_is_told_of_a_release(tmp_path: Path, autojump_clock: Moc
 
         assert State.RELEASED is device.ended
         assert (wanted == "true") == bool(told)
-        assert all(device.folder.load_persona().unit_id in text for text in told)
+        assert all(device.device.persona.unit_id in text for text in told)
         assert len(told) == sum(one.kind is Kind.MESSAGE for one in device.happenings)
 
 

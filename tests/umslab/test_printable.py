@@ -6,7 +6,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from umslab.printable import printable
+from umslab.printable import is_text, printable
 
 
 def test_escape_sequences_are_shown_not_obeyed() -> None:
@@ -24,3 +24,9 @@ def test_plain_text_stays() -> None:
 def test_everything_comes_out_printable(text: str) -> None:
     """For any text."""
     assert printable(text).isprintable()
+
+
+def test_bytes_that_are_no_text() -> None:
+    """As Python hands them over from a command line."""
+    assert is_text("Bremen, Büro 3")
+    assert not is_text(b"\xff".decode(errors="surrogateescape"))

@@ -86,7 +86,13 @@ def test_what_is_not_toml_is_told_with_its_line(toml: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("UMSLAB_SERVE_PROT", "1"), ("UMSLAB_SERVE_PORT", "high"), ("UMSLAB_SERVE_LIMITS__X", "1")]
+    ("name", "value"),
+    [
+        ("UMSLAB_SERVE_PROT", "1"),
+        ("UMSLAB_SERVE_PORT", "high"),
+        ("UMSLAB_SERVE_PORT", "\udcff"),
+        ("UMSLAB_SERVE_LIMITS__X", "1"),
+    ],
 )
 def test_errors_in_the_environment_name_the_variable(name: str, value: str) -> None:
     """An unknown or wrong variable is not ignored."""
