@@ -41,9 +41,10 @@ _Operation: TypeAlias = "Callable[[TroubledLab, int, list[str]], Awaitable[None]
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [3])
 async def test_all_agree_after_kills_in_every_operation(tmp_path: Path, seed: int) -> None:
-    """Settings, commands, apps, files, roots, client CAs, approvals: nothing half, nothing twice, nobody lost."""
+    """Settings, places, commands, jobs, apps, files, roots, client CAs, approvals: nothing half, twice, or lost."""
     lab = TroubledLab(tmp_path, seed)
     operations = [_edit, _order_app, _order_file, _message, _reboot, _client_ca] * 2
+    operations += [_edit_for_reboot, _place, _job]
     lab.chance.shuffle(operations)
     await lab.start()
     try:
@@ -69,6 +70,8 @@ async def test_all_agree_after_kills_in_every_operation(tmp_path: Path, seed: in
     finally:
         lab.server.close()
 
+    given = [one["parameters"].get("text") for one in found["executions"] if one["command"] == "message"]
+    assert sorted(texts) == sorted(given)
     _check_registry(tmp_path / "ums" / "server" / "registry.sqlite", lab.members)
     for member in lab.members:
         _check_device(member, found, texts)
@@ -102,7 +105,7 @@ async def _operate(lab: TroubledLab, operations: Sequence[_Operation]) -> list[s
     return texts
 
 
-async def _edit(lab: TroubledLab, number: int, _: list[str]) -> None:
+async def _edit(lab: TroubledLab, number: int, _: list[str], *, when: str = "now") -> None:
     async def done() -> bool:
         shown = [one for one in await lab.ask("profiles.list") if one["name"] == "global"]
         if not shown:
@@ -110,7 +113,48 @@ async def _edit(lab: TroubledLab, number: int, _: list[str]) -> None:
         settings = (await lab.ask("profiles.show", which="global"))["settings"]
         return bool(settings.get("x.edit") == str(number))
 
-    await lab.insist("profiles.edit", done, which="global", values={"x.edit": str(number), f"x.e{number}": "1"})
+    values = {"x.edit": str(number), f"x.e{number}": "1"}
+    await lab.insist("profiles.edit", done, which="global", values=values, when=when)
+
+
+async def _edit_for_reboot(lab: TroubledLab, number: int, texts: list[str]) -> None:
+    await _edit(lab, number, texts, when="reboot")
+
+
+async def _place(lab: TroubledLab, number: int, _: list[str]) -> None:
+    """Move some devices into a directory that has a priority profile of its own."""
+    path, name = f"/place {number}", f"for place {number}"
+    some = [one["unit_id"] for one in await lab.when_up(partial(lab.ask, "devices.list"))][:10]
+
+    async def made() -> bool:
+        return path in {one["path"] for one in await lab.ask("dirs.list")}
+
+    async def known() -> bool:
+        return name in {one["name"] for one in await lab.ask("profiles.list")}
+
+    async def assigned() -> bool:
+        return bool(await lab.ask("assignments.of-object", type="profile", which=name))
+
+    async def moved() -> bool:
+        return len(some) == len(await lab.ask("devices.list", directory=path))
+
+    await lab.insist("dirs.create", made, path=path)
+    await lab.insist("profiles.create", known, name=name, kind="priority", settings={"x.edit": f"place {number}"})
+    await lab.insist("assignments.assign", assigned, type="profile", which=name, receivers=[path])
+    await lab.insist("dirs.move-devices", moved, target=path, unit_ids=some)
+
+
+async def _job(lab: TroubledLab, number: int, texts: list[str]) -> None:
+    """A job that is due at once gives its command once."""
+    texts.append(f"job {number}")
+
+    async def known() -> bool:
+        return bool(await lab.ask("jobs.list"))
+
+    await lab.insist(
+        "jobs.create", known, job=texts[-1], command="message", parameters={"text": texts[-1]}, selector=EVERYONE,
+        in_seconds=0, parallel=8, retry_at_boot=True, timeout_seconds=600,
+    )  # fmt: skip
 
 
 async def _order_app(lab: TroubledLab, number: int, _: list[str]) -> None:
@@ -199,6 +243,8 @@ async def _is_over(lab: TroubledLab) -> bool:
     if {("online", "APPLIED")} != {(one["state"], one["config_changes"]) for one in devices} or len(devices) != DEVICES:
         return False
     if any(one["finished_at"] is None for one in await lab.ask("command.list")):
+        return False
+    if any(one["last_run_at"] is None for one in await lab.ask("jobs.list")):
         return False
     if (await lab.ask("certs.rotation"))["behind"]:
         return False
