@@ -18,7 +18,7 @@ from umslab_certs.csr import device_unit_id
 from umslab_certs.errors import CertificateError, Fault
 from umslab_protocol.wire.close_codes import CloseCode, Refusal
 from umslab_protocol.wire.messages import Ack, Error, Hello, Message, Result
-from umslab_server import keys, registry
+from umslab_server import keys, registry, tombstones
 from umslab_server.enrolment import check_presented_time
 from umslab_server.sessions import Admitted, LiveSession, NotAdmitted
 from umslab_server.store import StoreError
@@ -197,7 +197,7 @@ class DeviceSessions:
         unit_id = session.unit_id
 
         def work(writer: Writer) -> None:
-            if registry.unbury(writer, unit_id):
+            if tombstones.unbury(writer, unit_id):
                 writer.event("device-deregistered", actor="device", unit_id=unit_id)
 
         with suppress(StoreError):  # then the tombstone stays, for a device that does not come back

@@ -27,7 +27,7 @@ from sqlalchemy import and_, select
 from umslab_certs.chain import check_time, parse_certificate
 from umslab_certs.csr import EnrolmentRequest, check_renewal, peek_unit_id, read_request
 from umslab_certs.errors import CertificateError, Fault
-from umslab_server import approval, keys, registry
+from umslab_server import approval, keys, registry, tombstones
 from umslab_server.approval import Decision
 from umslab_server.configuration.naming import Naming
 from umslab_server.store import timestamp
@@ -190,7 +190,7 @@ class Enrolment:
 
     def _register(self, writer: Writer, unit_id: UnitId, device: RowMapping | None, key_id: int | None) -> None:
         """Make it a registered device: named by the convention unless a person gave it a name, and who brought it."""
-        registry.unbury(writer, unit_id)
+        tombstones.unbury(writer, unit_id)
         if device is None:
             registry.insert(writer, unit_id, registered_at=writer.stamp)
             writer.event("device-registered", actor="enrolment", unit_id=unit_id)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from sqlalchemy import not_, select
 
+from umslab_server import tombstones
 from umslab_server.configuration import tree
 from umslab_server.errors import RefusedError
-from umslab_server.tables import asset_event, assignment, certificate, device, logon, profile, tombstone
+from umslab_server.tables import asset_event, assignment, certificate, device, logon, profile
 from umslab_server.texts import check_text
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ class Registry:
             own = (assignment.c.receiver_type == "device", assignment.c.receiver_id == row["id"])
             writer.connection.execute(assignment.delete().where(*own))
             if row["registered_at"] is not None:
-                bury(writer, unit_id)
+                tombstones.bury(writer, unit_id)
             writer.event("device-purged", actor=actor, unit_id=unit_id)
             return row["registered_at"] is not None
 
@@ -374,18 +375,6 @@ def _assign_profiles(writer: Writer, imported: Sequence[ImportedDevice]) -> None
 def update(writer: Writer, unit_id: UnitId, **values: str | None) -> None:
     """Set columns of a device."""
     writer.connection.execute(device.update().where(device.c.unit_id == unit_id).values(**values))
-
-
-def bury(writer: Writer, unit_id: UnitId) -> None:
-    """Remember that this device is to be told that it was deleted (L4)."""
-    unbury(writer, unit_id)
-    writer.connection.execute(tombstone.insert().values(unit_id=unit_id, deleted_at=writer.stamp, reason="deleted"))
-
-
-def unbury(writer: Writer, unit_id: UnitId) -> bool:
-    """Forget that; tells whether there was anything to forget."""
-    done = writer.connection.execute(tombstone.delete().where(tombstone.c.unit_id == unit_id))
-    return bool(done.rowcount)
 
 
 def revoke_all(writer: Writer, unit_id: UnitId, reason: str) -> int:
