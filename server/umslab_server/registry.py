@@ -372,7 +372,7 @@ def _assign_profiles(writer: Writer, imported: Sequence[ImportedDevice]) -> None
     writer.connection.execute(assignment.insert(), rows)
 
 
-def update(writer: Writer, unit_id: UnitId, **values: str | None) -> None:
+def update(writer: Writer, unit_id: UnitId, **values: str | int | None) -> None:
     """Set columns of a device."""
     writer.connection.execute(device.update().where(device.c.unit_id == unit_id).values(**values))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import or_, select
 
+from umslab_protocol.wire.inventory import InstallState
 from umslab_server import registry
 from umslab_server.configuration import tree
 from umslab_server.tables import approval, certificate, event, execution, task, tombstone
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from umslab_server.store import Store
 
 LOST_AFTER = timedelta(days=30)
+NAMED_AT_MOST = 5
 _REFUSALS = ("connect-refused", "enrolment-refused", "renewal-refused")
 
 
@@ -52,7 +54,9 @@ def _explain(connection: Connection, unit_id: UnitId, now: datetime, *, online: 
         yield from _explain_registration(connection, row)
         yield from _explain_presence(connection, row, now, online=online)
         yield from _explain_certificates(connection, row, now)
+        yield from _explain_trust(connection, unit_id)
         yield from _explain_settings(connection, row, online=online)
+        yield from _explain_failures(row)
         yield from _explain_tasks(connection, unit_id)
     yield from _explain_refusal(connection, unit_id)
 
@@ -132,6 +136,16 @@ def _explain_certificates(connection: Connection, row: RowMapping, now: datetime
         yield f"Its certificate {word} and is valid until {newest['not_after']}."
 
 
+def _explain_trust(connection: Connection, unit_id: UnitId) -> Iterator[str]:
+    missed = _last(connection, unit_id, ("web-root-missed",))
+    since = _last(connection, unit_id, ("roots-acknowledged", "device-connected"))
+    if missed is not None and (since is None or missed["id"] > since["id"]):
+        yield (
+            f"It has not learnt of the web root that is used since {missed['at']}: it refuses this server with error "
+            "46 until it comes on board again."
+        )
+
+
 def _explain_settings(connection: Connection, row: RowMapping, *, online: bool) -> Iterator[str]:
     wanted, has = row["settings_version"], row["applied_version"]
     if row["registered_at"] is None:
@@ -147,10 +161,27 @@ def _explain_settings(connection: Connection, row: RowMapping, *, online: bool) 
     yield f"It is to have settings version {wanted} but has confirmed {has or 'none'}: PENDING{because}."
     if row["settings_when"] == "reboot":
         yield "The new settings are kept for its next boot, as the administrator chose."
+    elif online and (refused := _refused_version(connection, row["unit_id"], wanted)):
+        yield f"They were sent, and it could not keep them: {refused}."
     elif online:
         yield "They are sent, and it has not confirmed them yet."
     else:
         yield "It gets them at its next connection."
+
+
+def _refused_version(connection: Connection, unit_id: UnitId, version: int) -> str | None:
+    """Why the device did not take this version; None when it has not said so."""
+    refused = _last(connection, unit_id, ("settings-refused",))
+    return refused["cause"] if refused is not None and json.loads(refused["data"]).get("version") == version else None
+
+
+def _explain_failures(row: RowMapping) -> Iterator[str]:
+    for what in ("file", "app"):
+        failed = [one for one in json.loads(row[f"{what}s"]) if one["state"] == InstallState.FAILED]
+        for one in failed[:NAMED_AT_MOST]:
+            yield f"The {what} {one['name']} could not be installed: {one.get('message') or 'it does not say why'}."
+        if len(failed) > NAMED_AT_MOST:
+            yield f"Nor could {len(failed) - NAMED_AT_MOST} more {what}s; `umslab ctl devices show` has all."
 
 
 def _explain_tasks(connection: Connection, unit_id: UnitId) -> Iterator[str]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from umslab_protocol.machines.carrier import Closed
 from umslab_protocol.wire.close_codes import CloseCode
+from umslab_protocol.wire.inventory import AppState, FileState, InstallState
 from umslab_protocol.wire.messages import Hello
 from umslab_server import registry
 from umslab_server.sessions import Admitted, LiveSession
 from umslab_server.tables import approval, execution, task
-from umslab_server.why import Why
+from umslab_server.why import NAMED_AT_MOST, Why
 
 from .parts import Office, open_office, unit_id
 from .pumps import RecordingPump
@@ -148,3 +150,39 @@ async def test_open_commands(office: Office) -> None:
     await office.store.change(keep)
 
     assert "The command reboot (ID-1) is kept for its next boot." in await _told(office)
+
+
+async def test_a_web_root_that_it_missed(office: Office) -> None:
+    """Error 46 is foretold, until the device has shown that it knows the new root."""
+    session = await _connect(office)
+    office.sessions.left(session, Closed(CloseCode.NORMAL, "", by_peer=True))
+    await office.store.change(lambda writer: writer.event("web-root-missed", actor="ctl", unit_id=ONE))
+    missed = await _told(office)
+    await office.store.change(lambda writer: writer.event("roots-acknowledged", actor="device", unit_id=ONE))
+
+    assert "refuses this server with error 46" in missed
+    assert "error 46" not in await _told(office)
+
+
+async def test_what_the_device_could_not_do(office: Office) -> None:
+    """Settings that it refused, files and apps that failed, in its own words."""
+    await _connect(office)
+    apps = [AppState(name=f"a{number}", version="1", state=InstallState.FAILED) for number in range(NAMED_AT_MOST + 2)]
+    files = [FileState(name="f", sha256="0", state=InstallState.FAILED, message="no space left")]
+
+    def change(writer: Writer) -> None:
+        registry.update(
+            writer, ONE, settings_digest="abc", settings_version=7, apps=msgspec.json.encode(apps).decode(),
+            files=msgspec.json.encode(files).decode(),
+        )  # fmt: skip
+        writer.event("settings-refused", actor="device", unit_id=ONE, cause="not-stored: disk full", version=7)
+
+    await office.store.change(change)
+    told = await _told(office)
+    await office.store.change(lambda writer: registry.update(writer, ONE, settings_version=8))
+
+    assert "They were sent, and it could not keep them: not-stored: disk full." in told
+    assert "The file f could not be installed: no space left." in told
+    assert told.count("it does not say why") == NAMED_AT_MOST
+    assert "Nor could 2 more apps" in told
+    assert "disk full" not in await _told(office)
