@@ -9,7 +9,7 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
-def is_text(text: str) -> bool:
+def is_utf8(text: str) -> bool:
     """Whether an argument or variable was UTF-8: Python keeps the bytes of one that was not as lone surrogates."""
     try:
         text.encode()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from umslab.printable import is_text
+from umslab.printable import is_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,7 +42,7 @@ def load(kind: type[T], *, file: Path | None, environment: Mapping[str, str], fl
         origins |= {key: f"{file}, line {line}" for key, line in _lines_of_keys(text).items()}
     for name, text in sorted(environment.items()):
         if name.startswith(ENV_PREFIX):
-            if not is_text(text):
+            if not is_utf8(text):
                 raise SettingsError(f"the environment variable {name} is not UTF-8 text")
             key = name.removeprefix(ENV_PREFIX).lower().replace("__", ".")
             _put(values, key, _value(text), name)

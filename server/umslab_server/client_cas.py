@@ -130,7 +130,8 @@ class ClientCas:
             if before[0] != now[0]:
                 writer.event("client-ca-changed", actor=actor, cause=cause, issuing=now[0])
             gone = sorted(set(before) - set(now))
-            revoked = _revoke_others(writer, accepted) if gone else {}
+            # Where none is left of those before, somebody has exchanged the files, and may put the old ones back.
+            revoked = _revoke_others(writer, accepted) if gone and set(before) & set(now) else {}
             locked_out = len(set(revoked.values()))
             for one in gone:
                 writer.event("client-ca-retired", actor=actor, cause=cause, retired=one, locked_out=locked_out)

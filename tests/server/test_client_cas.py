@@ -156,6 +156,21 @@ async def test_locked_out_by_what_a_power_cut_left(tmp_path: Path) -> None:
         assert await office.certificate_states(1) == ["revoked"]
 
 
+async def test_files_that_were_exchanged(tmp_path: Path) -> None:
+    """Certificates of an authority whose files are gone are refused, but not revoked: the files may come back."""
+    async with open_office(tmp_path) as office:
+        lead = await lead_office(office, tmp_path)
+        await office.device(1)
+        first = lead.certificates.issuing
+        (tmp_path / "est").rename(tmp_path / "mislaid")
+    async with open_office(tmp_path) as office:
+        lead = await lead_office(office, tmp_path)
+
+        assert lead.certificates.issuing != first
+        assert len(await office.events("client-ca-retired")) == 1
+        assert await office.certificate_states(1) == ["active"]
+
+
 async def test_the_one_that_issues(lead: Lead) -> None:
     """It cannot be retired, nor can one that is not there."""
     for name in (fingerprint(lead.certificates.issuing).parts[0], "0123456789ABCDEF", "nonsense"):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from umslab.printable import is_text, printable
+from umslab.printable import is_utf8, printable
 
 
 def test_escape_sequences_are_shown_not_obeyed() -> None:
@@ -28,5 +28,5 @@ def test_everything_comes_out_printable(text: str) -> None:
 
 def test_bytes_that_are_no_text() -> None:
     """As Python hands them over from a command line."""
-    assert is_text("Bremen, Büro 3")
-    assert not is_text(b"\xff".decode(errors="surrogateescape"))
+    assert is_utf8("Bremen, Büro 3")
+    assert not is_utf8(b"\xff".decode(errors="surrogateescape"))

@@ -15,7 +15,7 @@ import typer
 
 from umslab import __version__, exit_codes
 from umslab.cli.output import SETTINGS, UserError
-from umslab.printable import is_text, printable
+from umslab.printable import is_utf8, printable
 from umslab.settings import SettingsError
 from umslab_protocol.errors import InvalidValueError
 
@@ -68,7 +68,7 @@ def _common(
 def _refuse_unreadable(arguments: list[str]) -> None:
     """Raise `UserError` for an argument that is not text: nothing we say or keep could hold its bytes."""
     for argument in arguments:
-        if not is_text(argument):
+        if not is_utf8(argument):
             raise UserError(f"{printable(argument)[:60]} is not UTF-8 text", exit_codes.USAGE)
 
 
