@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from umslab_server.meta import read_meta, write_meta
+from umslab_server.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from .parts import Office
@@ -19,4 +20,4 @@ async def test_kept_by_name(office: Office) -> None:
 
     assert before is None
     assert await office.store.read(lambda connection: read_meta(connection, "x")) == "two"
-    assert await office.store.read(lambda connection: read_meta(connection, "schema_version")) == "2"
+    assert await office.store.read(lambda connection: read_meta(connection, "schema_version")) == str(SCHEMA_VERSION)
