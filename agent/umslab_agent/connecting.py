@@ -46,15 +46,14 @@ class NobodyAcceptedError(Exception):
         self.failure = sum_up(self.asked)
 
 
-def candidates(unit: Unit, given: HostPort | None) -> list[HostPort]:
-    """Return whom to ask, in order; `given` is the address of the user or of discovery.
+def candidates(unit: Unit, given: Sequence[HostPort]) -> list[HostPort]:
+    """Return whom to ask, in order; `given` is the address of the user, or all of one source of discovery.
 
     Raises `DeviceFolderError` for damaged files.
     """
     known = unit.folder.connectors.load().connectors
     ordered = [HostPort(one.host, one.port) for one in _rank(unit, known)]
-    if not ordered and given is not None:
-        ordered = [given]
+    ordered = ordered or list(given)
     if behaves(unit.firmware, Behaviour.REMEMBERS_CONNECTORS):
         ordered += _reached(unit.folder.reached.load())
     if unit.parameters.igelrmserver:
@@ -91,7 +90,7 @@ def remember(unit: Unit, target: HostPort) -> None:
         unit.folder.reached.save(Reached(addresses=after))
 
 
-async def connect(unit: Unit, given: HostPort | None, hello: Hello) -> tuple[HostPort, Link]:
+async def connect(unit: Unit, given: Sequence[HostPort], hello: Hello) -> tuple[HostPort, Link]:
     """Ask one connector after the other; raises `NobodyAcceptedError` when all said no (W6)."""
     asked: list[Asked] = []
     for target in candidates(unit, given):

@@ -42,6 +42,8 @@ from umslab_protocol.machines.device_life import (
     Enrolled,
     RenewalChecked,
     RequestReady,
+    Resetting,
+    ShuttingDown,
     State,
     StepFailed,
     TrustEstablished,
@@ -165,6 +167,8 @@ class Device:
         try:
             return await self._live()
         finally:
+            if self._discovery is not None:
+                self._discovery.leave(self._unit, release=True)
             await self._unit.jobs.stop_all()
 
     async def _live(self) -> State:
@@ -195,6 +199,8 @@ class Device:
         self._departure = None
         await self._unit.jobs.stop_all()
         self._commands.stopped()
+        if self._discovery is not None:
+            self._discovery.leave(self._unit, release=isinstance(departure, ShuttingDown | Resetting))
         return self._life.handle(departure, self._unit.now())
 
     async def _rest(self) -> list[Command]:
@@ -260,7 +266,7 @@ class Device:
             case Command.ENROL:
                 return await self._onboarding_step(self._onboarding.enrol, Enrolled())
             case Command.RENEW:
-                return await self._onboarding_step(self._onboarding.renew, Enrolled())
+                return await self._onboarding_step(self._onboarding.renew_anywhere, Enrolled())
             case Command.CHECK_RENEWAL:
                 return RenewalChecked(due=self._renewal_due())
             case _:
@@ -275,10 +281,11 @@ class Device:
     async def _connect(self) -> Event | None:
         unit = self._unit
         try:
-            target, link = await connecting.connect(unit, self._onboarding.target, self._hello())
+            target, link = await connecting.connect(unit, self._onboarding.targets(), self._hello())
         except connecting.NobodyAcceptedError as nobody:
             self._asked = nobody.asked
             if self._discovery is not None:
+                self._discovery.tell_refusals(unit, nobody.asked)
                 self._discovery.look_again(self._onboarding)
             self._note_unknown(nobody.failure)
             return StepFailed(nobody.failure)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sources DHCP 43 and DHCP 224: what IGEL OS makes of the options of a lease (facts D2-D7, D11).
+"""The sources DHCP 43 and DHCP 224: what IGEL OS makes of the options that DHCP gave (facts D2-D7, D11).
 
 Provenance: as for `umslab_protocol.wire.igel_dhcp`, which reads the options. With "exclusive" in option 43 there is no
 source 224 (D5).
@@ -7,6 +7,7 @@ source 224 (D5).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from umslab_agent.discovery import Absent, Found, Source
@@ -18,46 +19,71 @@ from umslab_protocol.wire.dhcp_options import Code
 from umslab_protocol.wire.igel_dhcp import ExtraCodes, IgelView, Item, Place, interpret
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from umslab_protocol.values.firmware import FirmwareVersion
     from umslab_protocol.wire.dhcp_options import Option
 
 
-class DhcpSource:
-    """The options of one lease, as this firmware reads them."""
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What DHCP gave, and the firmware that reads it."""
 
-    def __init__(self, options: Sequence[Option], firmware: FirmwareVersion, extra: ExtraCodes | None = None) -> None:
-        self._view = interpret(options, firmware, extra)
-        outside = [option for option in options if option.code != Code.VENDOR_SPECIFIC]
-        self._outside = interpret(outside, firmware, extra)
+    options: tuple[Option, ...]
+    firmware: FirmwareVersion
+
+
+class DhcpSource:
+    """What was heard last, as the firmware reads it."""
+
+    def __init__(self, heard: Callable[[], Heard | str], extra: ExtraCodes | None = None) -> None:
+        """`heard` returns the options that count now, or why there are none."""
+        self._heard = heard
+        self._extra = extra
 
     async def find_vendor(self) -> Found | Absent:
         """The address inside option 43."""
-        return self._find(Source.DHCP43, self._view, Place.VENDOR, "option 43 names no UMS")
+        heard = self._heard()
+        if isinstance(heard, str):
+            return Absent(source=Source.DHCP43, reason="no-lease", text=heard)
+        view = interpret(heard.options, heard.firmware, self._extra)
+        return _find(Source.DHCP43, view, view, "option 43 names no UMS")
 
     async def find_global(self) -> Found | Absent:
         """The address in option 224."""
-        if self._view.exclusive:
+        heard = self._heard()
+        if isinstance(heard, str):
+            return Absent(source=Source.DHCP224, reason="no-lease", text=heard)
+        whole = interpret(heard.options, heard.firmware, self._extra)
+        if whole.exclusive:
             text = "option 43 is exclusive, so option 224 does not count (D5)"
             return Absent(source=Source.DHCP224, reason="exclusive", text=text)
-        return self._find(Source.DHCP224, self._outside, Place.GLOBAL, "option 224 is missing")
+        if Item.SERVER not in whole.settings:  # what cannot be used inside option 43 hides it all the same (D6)
+            return _find(Source.DHCP224, whole, whole, "option 224 does not count or is missing")
+        outside = [option for option in heard.options if option.code != Code.VENDOR_SPECIFIC]
+        view = interpret(outside, heard.firmware, self._extra)
+        return _find(Source.DHCP224, view, whole, "option 224 is missing")
 
-    def _find(self, source: Source, view: IgelView, place: Place, missing: str) -> Found | Absent:
-        server = view.settings.get(Item.SERVER)
-        if server is None or server.place is not place:
-            said = [remark.text for remark in (*view.warnings, *view.reasons)]
-            return Absent(source=source, reason="no-option", text="; ".join((missing, *said)))
-        port = int(view.value(Item.PORT) or DEFAULT_WEB_PORT)
-        ca_hash = self._view.value(Item.CA_HASH)
-        return Found(
-            source=source,
-            targets=(HostPort(server.value, port),),  # the first of a list (D15)
-            why=f"{server.source}, {', '.join(server.facts)}",
-            auth_key=self._view.value(Item.AUTH_KEY),
-            ca_hash=None if ca_hash is None else Fingerprint.parse(ca_hash),
-            structure_tag=_tag(self._view.value(Item.TAG)),
-        )
+
+_PLACES = {Source.DHCP43: Place.VENDOR, Source.DHCP224: Place.GLOBAL}
+
+
+def _find(source: Source, view: IgelView, whole: IgelView, missing: str) -> Found | Absent:
+    """The address in `view`; what belongs to it comes from all that was heard."""
+    server = view.settings.get(Item.SERVER)
+    if server is None or server.place is not _PLACES[source]:
+        said = [remark.text for remark in (*view.warnings, *view.reasons)]
+        return Absent(source=source, reason="no-option", text="; ".join((missing, *said)))
+    port = int(view.value(Item.PORT) or DEFAULT_WEB_PORT)
+    ca_hash = whole.value(Item.CA_HASH)
+    return Found(
+        source=source,
+        targets=(HostPort(server.value, port),),  # the first of a list (D15)
+        why=f"{server.source}, {', '.join(server.facts)}",
+        auth_key=whole.value(Item.AUTH_KEY),
+        ca_hash=None if ca_hash is None else Fingerprint.parse(ca_hash),
+        structure_tag=_tag(whole.value(Item.TAG)),
+    )
 
 
 def _tag(text: str | None) -> str:

@@ -24,6 +24,8 @@ from umslab_protocol.values.host_port import HostPort, parse_host_port
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from umslab_agent.connecting import Asked
+    from umslab_agent.dhcp import DeviceDhcp
     from umslab_agent.onboarding import Onboarding
     from umslab_agent.trust import TrustMode
     from umslab_agent.unit import Unit
@@ -101,20 +103,32 @@ class Discovery:
         trust_mode: TrustMode,
         auth_key: str | None,
         structure_tag: str = "",
+        dhcp: DeviceDhcp | None = None,
     ) -> None:
-        """Trust, key and tag are those the user gave: they beat what sources say."""
+        """Trust, key and tag are those the user gave: they beat what sources say. `dhcp` leases before these are asked.
+
+        It is None for a device that does not lease by itself.
+        """
         self._order = tuple(order)
         self._finders = finders
         self._trust_mode = trust_mode
         self._auth_key = auth_key
         self._structure_tag = structure_tag
+        self._dhcp = dhcp
+        self._found: Found | None = None
 
     def look_again(self, onboarding: Onboarding) -> None:
         """Forget what was found: the device boots, or nobody was there."""
-        onboarding.target = None
+        onboarding.target, onboarding.known, self._found = None, (), None
+
+    def leave(self, unit: Unit, *, release: bool) -> None:
+        """The device goes down; its address is given back, or is to be asked for again."""
+        if self._dhcp is not None:
+            self._dhcp.leave(unit, release=release)
 
     async def establish_trust(self, unit: Unit, onboarding: Onboarding) -> Failure | None:
         """Try one address after the other until one is a UMS that can be trusted, and keep it."""
+        await self._lease(unit)
         failures: list[Failure] = []
         missing: list[Absent] = []
         for source in self._order:
@@ -132,15 +146,27 @@ class Discovery:
         return failures[0] if failures else _nothing_found(Phase.RESOLVE, missing)
 
     async def locate(self, unit: Unit, onboarding: Onboarding) -> Failure | None:
-        """Find the address of a device that is registered already."""
+        """Find the addresses of a device that is registered already."""
+        await self._lease(unit)
         missing: list[Absent] = []
         for source in self._order if onboarding.target is None else ():
             found = await self._look(unit, source)
             if isinstance(found, Found):
-                onboarding.target = found.targets[0]
+                onboarding.target, onboarding.known, self._found = found.targets[0], found.targets, found
                 return None
             missing.append(found)
         return _nothing_found(Phase.CONNECT, missing) if onboarding.target is None else None
+
+    def tell_refusals(self, unit: Unit, asked: Sequence[Asked]) -> None:
+        """Say of each address of the source that was asked in vain why, as at the first contact (D13)."""
+        found = self._found
+        for target, failure in asked:
+            if found is not None and target in found.targets:
+                _tell_failure(unit, found.source, target, failure)
+
+    async def _lease(self, unit: Unit) -> None:
+        if self._dhcp is not None:
+            await self._dhcp.ensure(unit)
 
     async def _look(self, unit: Unit, source: Source) -> Found | Absent:
         finder = self._finders.get(source)
@@ -200,12 +226,14 @@ def stored_address(unit: Unit) -> Found | Absent:
     known = [
         f"{one.host}:{one.port}" if ":" not in one.host else one.host for one in folder.connectors.load().connectors
     ]
+    targets: dict[HostPort, None] = {}
     for address in (folder.discovered.load().address, *folder.reached.load().addresses, *known):
         try:
-            target = parse_host_port(address)
+            targets[parse_host_port(address)] = None
         except InvalidValueError:
             continue  # nothing there, or somebody edited the file
-        return Found(source=source, targets=(target,), why="stored at registration, W9")
+    if targets:
+        return Found(source=source, targets=tuple(targets), why="stored at registration, W9")
     return Absent(source=source, reason="nothing-stored", text="no address is stored")
 
 

@@ -11,6 +11,7 @@ class Kind(StrEnum):
     """What kind of thing happened."""
 
     BOOTED = "booted"
+    DHCP = "dhcp"
     DISCOVERY = "discovery"
     SETTINGS = "settings"
     FILE = "file"

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from umslab_protocol.values.host_port import HostPort
     from umslab_protocol.wire.codec import SessionCodec
     from umslab_runtime.clock import Clock
+    from umslab_runtime.dhcp_runner import DhcpRunner
     from umslab_runtime.dns import DnsClient
     from umslab_runtime.executor import Executor
     from umslab_runtime.http import Headers, Response
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 
 ASK_AGAIN_SECONDS = 60.0
 """After an answer 202 that does not say when (RFC 7030 section 4.2.3 wants it to)."""
+NOBODY_THERE = {Reason.UNREACHABLE, Reason.TIMEOUT, Reason.NAME_UNKNOWN}
 REQUEST_TIMEOUT = 60.0
 """Seconds for one whole request and its answer."""
 
@@ -76,6 +78,8 @@ class World:
     tap: Tap | None = None
     dns: DnsClient | None = None
     """For the source DNS."""
+    dhcp: DhcpRunner | None = None
+    """For devices that lease by themselves."""
 
 
 class Onboarding:
@@ -95,6 +99,8 @@ class Onboarding:
         """`target` is None until discovery has found one; see `aim`."""
         self.persona = persona
         self.target = target
+        self.known: tuple[HostPort, ...] = ()
+        """All addresses that the same source knows, for when nobody is at `target`."""
         self.trust_mode = trust_mode
         self.auth_key = auth_key
         self.automatic = False
@@ -184,6 +190,21 @@ class Onboarding:
         if answer.status != 403:
             return failure
         return replace(failure, hint="whether devices without a key may register is up to the UMS (A1)")
+
+    def targets(self) -> tuple[HostPort, ...]:
+        """All addresses of the UMS, the one in use first."""
+        first = () if self.target is None else (self.target,)
+        return tuple(dict.fromkeys((*first, *self.known)))
+
+    async def renew_anywhere(self) -> Failure | None:
+        """Renew at the first address where somebody is."""
+        failure = await self.renew()
+        for target in self.targets()[1:]:
+            if failure is None or failure.reason not in NOBODY_THERE:
+                break
+            self.target = target
+            failure = await self.renew()
+        return failure
 
     async def renew(self) -> Failure | None:
         """Ask for a new certificate over the present one, with a new key."""

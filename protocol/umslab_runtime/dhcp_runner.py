@@ -22,7 +22,7 @@ from umslab_runtime.timers import Timers
 from umslab_runtime.udp import DatagramError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
     from ipaddress import IPv4Address
 
     from umslab_protocol.machines.dhcp_events import Timing
@@ -55,6 +55,8 @@ class Outcome(StrEnum):
     NOBODY_OFFERED = "nobody-offered"
     NOT_ACKNOWLEDGED = "not-acknowledged"
     """Somebody offered an address, and nobody acknowledged the request for it in time."""
+    NOT_INFORMED = "not-informed"
+    """Nobody answered the request for options."""
     REFUSED = "refused"
     """By a NAK, and nothing better came in time."""
     CANCELLED = "cancelled"
@@ -71,16 +73,22 @@ class Step:
 class Seat:
     """One client, and what became of its asking; made by `DhcpRunner.add`."""
 
-    __slots__ = ("_runner", "client", "give_up_at", "informed", "lease", "mac", "outcome", "refusals", "steps")
+    __slots__ = (
+        "_runner", "client", "give_up_at", "informed", "lease", "mac", "on_event", "outcome", "refusals", "static",
+        "steps",
+    )  # fmt: skip
 
-    def __init__(self, runner: DhcpRunner, client: DhcpClient, mac: bytes) -> None:
+    def __init__(self, runner: DhcpRunner, client: DhcpClient, mac: bytes, on_event: OnEvent) -> None:
         self._runner = runner
         self.client = client
         self.mac = mac
+        self.on_event = on_event
         self.outcome: Outcome | None = None
         self.lease: Lease | None = None
         """The latest it had, also after it gave it back."""
         self.informed: Informed | None = None
+        self.static: IPv4Address | None = None
+        """The address it has by itself; see `DhcpRunner.inform`."""
         self.refusals: list[Refused] = []
         self.steps: list[Step] = []
         self.give_up_at: float | None = None
@@ -126,15 +134,26 @@ class DhcpRunner:
         self._under_way = 0
         self._turn = trio.Event()
 
-    def add(self, identity: ClientIdentity, timing: Timing | None = None) -> Seat:
-        """Add a client that has not begun; raises `ValueError` for a MAC that is taken, or one client too many."""
+    def add(self, identity: ClientIdentity, timing: Timing | None = None, *, on_event: OnEvent | None = None) -> Seat:
+        """Add a client that has not begun; `on_event` hears of it alone, in place of the one of the runner.
+
+        Raises `ValueError` for a MAC that is taken, or one client too many.
+        """
         if identity.mac in self.seats:
             raise ValueError(f"two clients with the MAC address {identity.mac.hex(':')}")
         if len(self.seats) >= MAX_CLIENTS:
             raise ValueError(f"more than {MAX_CLIENTS} clients")
         client = DhcpClient(identity, chance=self._chance, timing=timing)
-        seat = self.seats[identity.mac] = Seat(self, client, identity.mac)
+        seat = self.seats[identity.mac] = Seat(self, client, identity.mac, on_event or self._on_event)
         return seat
+
+    def drop(self, seat: Seat, *, release: bool) -> bool:
+        """Let a client go, with its address given back, or silently as by a power cut; returns whether it had one."""
+        held = self._leave(seat, release=release)
+        if self.seats.get(seat.mac) is seat:
+            del self.seats[seat.mac]
+        self._timers.forget(seat)
+        return held
 
     async def lease(
         self,
@@ -149,37 +168,34 @@ class DhcpRunner:
 
         Returns when all have an outcome; raises `DatagramError` or `TargetRefusedError` when nothing can be sent.
         """
-        for seat in seats:
-            while self._under_way >= at_once:
-                await self._next_turn()
-            self._begin(seat, patience)
-            seat.client.start(self._clock.monotonic(), previous)
-            self._after(seat)
-            await self._clock.sleep(pause)
-        while self._under_way:
-            await self._next_turn()
-        self._raise_failure()
 
-    async def inform(self, seat: Seat, address: IPv4Address, *, patience: float = PATIENCE_SECONDS) -> None:
-        """Ask for options only; as `lease`."""
-        self._begin(seat, patience)
-        seat.client.inform(address, self._clock.monotonic())
-        self._after(seat)
-        while seat.outcome is None:
-            await self._next_turn()
-        self._raise_failure()
+        def begin(seat: Seat) -> None:
+            seat.client.start(self._clock.monotonic(), previous)
+
+        await self._ask(seats, begin, at_once=at_once, patience=patience, pause=pause)
+
+    async def inform(
+        self,
+        addresses: Mapping[Seat, IPv4Address],
+        *,
+        at_once: int = AT_ONCE,
+        patience: float = PATIENCE_SECONDS,
+        pause: float = 0.0,
+    ) -> None:
+        """Let clients that have these addresses by themselves ask for options only; as `lease`."""
+
+        def begin(seat: Seat) -> None:
+            seat.static = addresses[seat]
+            self._door.claim(seat.static, seat.mac)  # the answer goes there
+            seat.client.inform(seat.static, self._clock.monotonic())
+
+        await self._ask(addresses, begin, at_once=at_once, patience=patience, pause=pause)
 
     async def release(self, text: str = "") -> int:
         """Stop all clients and give their addresses back; returns how many."""
         given = 0
         for seat in self.seats.values():
-            if seat.outcome is None and seat.steps:
-                self._settle(seat, Outcome.CANCELLED)
-            lease = seat.client.lease
-            seat.client.release(self._clock.monotonic(), text)
-            self._after(seat)
-            if lease is not None:
-                self._door.leave(lease.address)
+            if self._leave(seat, release=True, text=text):
                 given += 1
                 if given % RELEASES_AT_ONCE == 0:
                     await self._clock.sleep(RELEASE_PAUSE_SECONDS)
@@ -215,6 +231,38 @@ class DhcpRunner:
 
     # Inside.
 
+    async def _ask(
+        self, seats: Iterable[Seat], begin: Callable[[Seat], None], *, at_once: int, patience: float, pause: float
+    ) -> None:
+        begun = []
+        for seat in seats:
+            while self._under_way >= at_once:
+                await self._next_turn()
+            self._begin(seat, patience)
+            begin(seat)
+            self._after(seat)
+            begun.append(seat)
+            await self._clock.sleep(pause)
+        for seat in begun:
+            while seat.outcome is None:
+                await self._next_turn()
+        self._raise_failure()
+
+    def _leave(self, seat: Seat, *, release: bool, text: str = "") -> bool:
+        """Stop a client, with or without a word to its server; returns whether it held a lease."""
+        if seat.outcome is None and seat.steps:
+            self._settle(seat, Outcome.CANCELLED)
+        lease = seat.client.lease
+        if release:
+            seat.client.release(self._clock.monotonic(), text)
+        else:
+            seat.client.stop()
+        self._after(seat)
+        for address in (None if lease is None else lease.address, seat.static):
+            if address is not None:
+                self._door.leave(address)
+        return lease is not None
+
     def _begin(self, seat: Seat, patience: float) -> None:
         self._raise_failure()
         seat.outcome, seat.give_up_at = None, self._clock.monotonic() + patience
@@ -227,7 +275,7 @@ class DhcpRunner:
         self._note_state(seat)
         while (event := seat.client.next_event()) is not None:
             self._take(seat, event)
-            self._on_event(seat, event)
+            seat.on_event(seat, event)
         for datagram in seat.client.output():
             self._send(seat, datagram)
         self._timers.watch(seat)
@@ -255,7 +303,9 @@ class DhcpRunner:
 
     def _give_up(self, seat: Seat) -> None:
         """What it lacked tells why."""
-        if seat.refusals:
+        if seat.client.state is State.INFORMING or seat.static is not None:
+            why = Outcome.NOT_INFORMED
+        elif seat.refusals:
             why = Outcome.REFUSED
         elif seat.client.state is State.REQUESTING:
             why = Outcome.NOT_ACKNOWLEDGED

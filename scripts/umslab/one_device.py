@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from umslab import plugins
+from umslab.dhcp.own_lease import OwnLease, learn_names, open_own_lease
 from umslab.protocol_dump import TappedCodec
 from umslab_agent.behaviour import DeviceBehaviour
 from umslab_agent.contexts import TlsContexts
 from umslab_agent.device import Device
-from umslab_agent.dhcp_source import DhcpSource
+from umslab_agent.dhcp import DeviceDhcp
+from umslab_agent.dhcp_source import DhcpSource, Heard
 from umslab_agent.discovery import DEFAULT_SOURCES, Discovery, Source, command_line
 from umslab_agent.dns_source import DnsSource
 from umslab_agent.happenings import ignore
@@ -27,6 +29,7 @@ from umslab_protocol.machines.device_life import RELEASE_DELAY, DeviceLife, Retr
 from umslab_protocol.values.firmware import DEFAULT_FIRMWARE, Behaviour, FirmwareVersion, behaves
 from umslab_protocol.values.unit_id import UnitId
 from umslab_protocol.wire.codec import ENTRY_POINT_GROUP
+from umslab_protocol.wire.igel_dhcp import ExtraCodes
 from umslab_runtime.clock import SystemClock
 from umslab_runtime.dns import DnsClient, DnsNetwork, DnsSettings, ask_by_socket, read_resolv_conf
 from umslab_runtime.executor import ThreadExecutor
@@ -78,8 +81,12 @@ class Finding:
 
     sources: tuple[Source, ...] = DEFAULT_SOURCES
     lease: tuple[Option, ...] | None = None
+    """What DHCP gave to somebody before."""
+    own_lease: OwnLease | None = None
+    """The device asks DHCP by itself."""
+    extra: ExtraCodes = field(default_factory=ExtraCodes)
     nameservers: tuple[HostPort, ...] = ()
-    """None: those of /etc/resolv.conf, as far as the target policy lets us ask them."""
+    """None: those that DHCP gave, else those of /etc/resolv.conf, as far as the target policy lets us ask them."""
     search: tuple[str, ...] = ()
     mdns: bool = False
     """Off unless asked for."""
@@ -126,8 +133,9 @@ async def open_world(
     client, network = None, TrioNetwork(policy)
     if finding is not None:
         client = dns_client(finding, policy)
-        network = DnsNetwork(policy, client) if finding.nameservers else network
-    async with open_session_host(clock, write_seconds=WRITE_SECONDS) as host:
+        network = DnsNetwork(policy, client) if finding.nameservers or finding.own_lease else network
+    leasing = open_own_lease(None if finding is None else finding.own_lease, policy.owned, clock)
+    async with open_session_host(clock, write_seconds=WRITE_SECONDS) as host, leasing as dhcp:
         yield World(
             network=network,
             clock=clock,
@@ -138,6 +146,7 @@ async def open_world(
             entropy=os.urandom,
             tap=tap,
             dns=client,
+            dhcp=dhcp,
         )
 
 
@@ -165,28 +174,35 @@ def make_device(
         on_change=on_change,
         behaviour=options.behaviour,
         on_happening=on_happening,
-        discovery=_discovery(world, options, FirmwareVersion.parse(persona.firmware)),
+        discovery=_discovery(world, options, persona),
     )
 
 
 def dns_client(finding: Finding, policy: TargetPolicy) -> DnsClient:
-    """Build the resolver: with the name servers the user named, or those of the machine (D1)."""
-    machine = read_resolv_conf()
+    """Build the resolver: with the name servers the user named, or those of the machine (D1).
+
+    A device that leases by itself has no machine around it: it learns names from its lease.
+    """
     named = frozenset(effective_address(server.host) for server in finding.nameservers)
+    machine = read_resolv_conf() if finding.own_lease is None else DnsSettings()
     settings = DnsSettings(finding.nameservers or machine.nameservers, finding.search or machine.search)
     return DnsClient(settings, ask_by_socket, policy=TargetPolicy(policy.owned | named))
 
 
-def _discovery(world: World, options: DeviceOptions, firmware: FirmwareVersion) -> Discovery | None:
+def _discovery(world: World, options: DeviceOptions, persona: Persona) -> Discovery | None:
     finding = options.finding
     if finding is None:
         return None
     finders: dict[Source, Finder] = {}
     if world.dns is not None:
         finders[Source.DNS] = DnsSource(world.dns).find
+    dhcp = _dhcp(world, finding)
+    source = None if dhcp is None else DhcpSource(dhcp.heard, finding.extra)
     if finding.lease is not None:
-        dhcp = DhcpSource(finding.lease, firmware)
-        finders |= {Source.DHCP43: dhcp.find_vendor, Source.DHCP224: dhcp.find_global}
+        given = Heard(finding.lease, FirmwareVersion.parse(persona.firmware))
+        source = DhcpSource(lambda: given, finding.extra)
+    if source is not None:
+        finders |= {Source.DHCP43: source.find_vendor, Source.DHCP224: source.find_global}
     if finding.mdns:
         finders[Source.MDNS] = MdnsSource(world.network, finding.mdns_on).find
     if options.target is not None:
@@ -197,7 +213,20 @@ def _discovery(world: World, options: DeviceOptions, firmware: FirmwareVersion) 
         trust_mode=options.trust_mode,
         auth_key=options.auth_key,
         structure_tag=options.structure_tag,
+        dhcp=dhcp,
     )
+
+
+def _dhcp(world: World, finding: Finding) -> DeviceDhcp | None:
+    if world.dhcp is None or finding.own_lease is None:
+        return None
+    said = DnsSettings(finding.nameservers, finding.search)
+
+    def learn(options: Sequence[Option]) -> None:
+        if world.dns is not None:
+            learn_names(world.dns, options, said)
+
+    return DeviceDhcp(world.dhcp, finding.own_lease.addressing, on_options=learn)
 
 
 def release_delay(firmware: FirmwareVersion) -> float | None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,18 +11,28 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import load_pem_x509_certificate
 
+from tests.protocol.machines.dhcp_server import TinyServer
+from tests.runtime.dhcp_servers import RELAY, MemoryServer, relayed
 from tests.support.lab import SERVER, Lab, LabDevice, open_lab, quick_config
 from tests.support.managing import ask, show, switch_off
 from umslab_agent.behaviour import DeviceBehaviour
+from umslab_agent.dhcp import Addressing, DeviceDhcp
+from umslab_agent.dhcp_source import DhcpSource
 from umslab_agent.discovery import DEFAULT_SOURCES, Absent, Discovery, Found, Source, command_line, parse_sources
 from umslab_agent.trust import TrustMode
 from umslab_protocol.errors import InvalidValueError
-from umslab_protocol.machines.device_life import State
+from umslab_protocol.machines.device_life import RetryPolicy, State
 from umslab_protocol.values.failure import Phase, Reason
 from umslab_protocol.values.fingerprint import Fingerprint
+from umslab_protocol.values.firmware import FirmwareVersion
 from umslab_protocol.values.host_port import HostPort
 from umslab_protocol.values.unit_id import UnitId
+from umslab_protocol.wire.dhcp import MessageType
+from umslab_protocol.wire.dhcp_options import Option
 from umslab_protocol.wire.orders import CommandName
+from umslab_runtime.clock import SkewedClock
+from umslab_runtime.dhcp_runner import open_runner
+from umslab_runtime.net_memory import MemoryNetwork
 from umslab_server.config import EnrolmentConfig, ServerConfig
 from umslab_server.importing import ImportedDevice
 
@@ -129,6 +140,65 @@ async def test_wrong_servers_are_left_behind(tmp_path: Path, autojump_clock: Moc
         assert ("dhcp224", "points-elsewhere") in reasons
         assert ("dns", "unreachable") in reasons
         assert ("dns", "taken") == reasons[-1]
+
+
+async def test_reconnecting_asks_all_addresses(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """All of the source, in order, also when the certificate is to be renewed; what was asked in vain is told (D13)."""
+    async with open_lab(tmp_path, config=automatic()) as lab:
+        dead, order = HostPort(SERVER, lab.target.port + 1), [Source.DNS]
+        firmware = FirmwareVersion(12, 5, 0)  # remembers no addresses by itself (W8)
+        first = discovery({Source.DNS: says(Source.DNS, lab.target)}, order=order)
+        device = lab.device("one", firmware=firmware, discovery=first)
+        await device.until_managed()
+        await switch_off(device)
+
+        both = discovery({Source.DNS: says(Source.DNS, NOWHERE, dead, lab.target)}, order=order)
+        again = lab.device("one", firmware=firmware, discovery=both)
+        await again.until_managed()
+        assert [("dns", "found")] == decisions(again)
+        assert not any(change.state is State.WAITING for change in again.changes)
+        await switch_off(again)
+
+        nobody = discovery({Source.DNS: says(Source.DNS, NOWHERE, dead)}, order=order)
+        lost = lab.device("one", firmware=firmware, discovery=nobody, policy=RetryPolicy(connection=False))
+        await lost.over.wait()
+        assert [("dns", "found"), ("dns", "name-unknown"), ("dns", "unreachable")] == decisions(lost)
+
+        clock = SkewedClock(lab.clock, timedelta(days=340))
+        renewing = lab.device("one", firmware=firmware, discovery=both, clock=clock)
+        await renewing.until_managed()
+        assert State.RENEWING in {change.state for change in renewing.changes}
+        assert 2 == len((await show(lab, renewing)).certificates)
+
+
+async def test_lease_goes_along_with_the_device(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Leased before anything is looked for, kept over a reboot, given back when the device is shut down."""
+    async with open_lab(tmp_path, config=automatic()) as lab:
+        options = (Option(224, str(lab.target).encode()),)
+        server = MemoryServer(TinyServer(options=options))
+        door = await relayed(MemoryNetwork(), lab.nursery, server)
+        async with open_runner(door, lab.clock, chance=lambda: 0.5) as runner:
+            client = DeviceDhcp(runner, Addressing(relay=RELAY))
+            source = DhcpSource(client.heard)
+            finders = {Source.DHCP43: source.find_vendor, Source.DHCP224: source.find_global}
+            looking = Discovery(DEFAULT_SOURCES, finders, trust_mode=TrustMode(), auth_key=None, dhcp=client)
+            device = lab.device("one", discovery=looking)
+            await device.until_managed()
+            told = [(one.kind, one.data["reason"]) for one in device.happenings if "reason" in one.data]
+            assert [("dhcp", "leased"), ("discovery", "not-registered"), ("discovery", "no-option")] == told[:3]
+            assert ("discovery", "taken") == told[-1]
+
+            before = len(device.changes)
+            await ask(lab, device, CommandName.REBOOT)
+            while not any(change.managed for change in device.changes[before + 3 :]):
+                await device.moved.wait()
+            assert 1 == len(server.tiny.leases)
+            assert 1 == sum(message.kind is MessageType.DISCOVER for message in server.tiny.heard)
+
+            await switch_off(device)
+            await lab.clock.sleep(1)
+            assert {} == server.tiny.leases
+            assert "released" in {one.data.get("reason") for one in device.happenings if one.kind == "dhcp"}
 
 
 async def test_nothing_found(tmp_path: Path, autojump_clock: MockClock) -> None:

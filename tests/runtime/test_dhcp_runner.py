@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import pytest
 import trio
 
 from tests.protocol.machines.dhcp_server import OS12, TinyServer
-from umslab_protocol.machines.dhcp_events import Renewed, State
+from umslab_protocol.machines.dhcp_events import Bound, Renewed, State
 from umslab_protocol.machines.dhcp_requests import ClientIdentity, igel_identity
 from umslab_protocol.values.unit_id import MacAddress
 from umslab_protocol.wire.dhcp import MessageType
@@ -180,11 +181,45 @@ async def test_inform(autojump_clock: MockClock) -> None:
     """A host with an address asks for options only."""
     async with lab() as made:
         seat = made.runner.add(identity())
-        await made.runner.inform(seat, IPv4Address("192.0.2.9"))
+        await made.runner.inform({seat: IPv4Address("192.0.2.9")})
 
-        assert Outcome.INFORMED is seat.outcome
+        assert (Outcome.INFORMED, IPv4Address("192.0.2.9")) == (seat.outcome, seat.static)
         assert seat.informed is not None
         assert 0 == await made.runner.release()
+
+
+async def test_clients_come_and_go(autojump_clock: MockClock) -> None:
+    """One gives its address back, one loses its power; its place is free for the same MAC, which hears of itself."""
+    async with lab() as made:
+        own: list[DhcpEvent] = []
+        first, second = (
+            made.runner.add(identity(number), on_event=lambda _, event: own.append(event)) for number in (1, 2)
+        )
+        await made.runner.lease([first, second])
+
+        assert made.runner.drop(first, release=True)
+        assert made.runner.drop(second, release=False)
+        await trio.sleep(1)
+        assert [second.mac] == list(made.server.tiny.leases)
+        again = made.runner.add(identity(2))
+        await made.runner.lease([again], previous=second.lease.address if second.lease else None)
+        assert (second.lease and second.lease.address) == (again.lease and again.lease.address)
+        assert [Bound, Bound] == [type(event) for event in own]
+        assert [again.mac] == [mac for mac, _ in made.saw]
+
+
+async def test_who_asks_waits_for_its_own(autojump_clock: MockClock) -> None:
+    """A device that shares the runner does not wait for another that nobody answers."""
+    async with lab(MemoryServer(pool=1)) as made:
+        lucky, unlucky = (made.runner.add(identity(number)) for number in (1, 2))
+        await made.runner.lease([lucky])
+        again = made.runner.add(identity(3))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(made.runner.lease, [unlucky], patience=50))
+            await trio.sleep(1)
+            began = trio.current_time()
+            await made.runner.inform({again: IPv4Address("192.0.2.9")})
+            assert trio.current_time() - began < 2
 
 
 async def test_strangers_are_counted(autojump_clock: MockClock) -> None:

@@ -15,6 +15,7 @@ Examples:
     umslab device --nameserver 127.0.0.1:5353 --search-domain lab.example
     umslab device --mdns
     umslab device --dhcp-lease /var/lib/dhcp/dhclient.leases --sources stored,dhcp43,dhcp224
+    ip netns exec umslab-lab umslab device --dhcp-interface eth0 --i-own 10.77.0.1
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import trio
 import typer
@@ -38,19 +39,19 @@ from umslab.cli.output import (
     StateOption,
     UserError,
     help_text,
-    print_json_line,
     run_async,
 )
+from umslab.cli.watching import Watcher
+from umslab.dhcp.found_leases import find_leases
+from umslab.dhcp.own_lease import OwnLease, parse_own_lease
 from umslab.dhcp.samples import UnreadableError, is_path, read_file, read_samples
 from umslab.one_device import DeviceOptions, Finding, load_persona, make_device, open_world
-from umslab.printable import printable
 from umslab.protocol_dump import ProtocolDump
 from umslab_agent.behaviour import DeviceBehaviour
-from umslab_agent.device import Change, Device
+from umslab_agent.device import Device
 from umslab_agent.discovery import DEFAULT_SOURCES, Source, parse_sources
 from umslab_agent.errors import DeviceFolderError
 from umslab_agent.folder import DeviceFolder
-from umslab_agent.happenings import Happening, Kind
 from umslab_agent.onboarding import World
 from umslab_agent.trust import TrustMode
 from umslab_certs.chain import load_pem_certificates
@@ -59,15 +60,18 @@ from umslab_certs.files import read_limited
 from umslab_certs.keys import KeyType
 from umslab_protocol.machines.device_life import RetryPolicy, State
 from umslab_protocol.values.auth_key import parse_auth_key
-from umslab_protocol.values.failure import Failure, Reason
 from umslab_protocol.values.fingerprint import CommunicationToken, Fingerprint
 from umslab_protocol.values.firmware import DEFAULT_FIRMWARE, FirmwareVersion
 from umslab_protocol.values.host_port import HostPort, parse_host_port
 from umslab_protocol.values.structure_tag import parse_structure_tag
 from umslab_protocol.values.unit_id import parse_unit_id
 from umslab_protocol.wire.dhcp_options import Option
+from umslab_protocol.wire.igel_dhcp import ExtraCodes
 from umslab_protocol.wire.mdns import parse_own_address
+from umslab_runtime.dhcp_runner import PATIENCE_SECONDS
 from umslab_runtime.dns import parse_nameserver, parse_search_domain
+from umslab_runtime.network import ListenError
+from umslab_runtime.policy import TargetRefusedError
 
 _MAX_KEY_FILE_BYTES = 4096
 GOOD_ENDS = {None, State.OFF, State.FACTORY}
@@ -75,6 +79,7 @@ GOOD_ENDS = {None, State.OFF, State.FACTORY}
 
 
 app = typer.Typer(**SETTINGS)
+Code = Annotated[int | None, typer.Option(metavar="CODE", help="DHCP option code of OS 12.7.2 (unpublished, D11).")]
 
 
 @app.command(help=help_text(__doc__))
@@ -100,8 +105,31 @@ def device(
         str, typer.Option(metavar="LIST", help=f"How to find the UMS, in order (default {','.join(DEFAULT_SOURCES)}).")
     ] = "",
     dhcp_lease: Annotated[
-        str, typer.Option(metavar="FILE|HEX", help="What DHCP told the device: as umslab dhcp decode reads it.")
+        str,
+        typer.Option(
+            metavar="FILE|HEX|auto",
+            help="What DHCP told somebody before, as umslab dhcp decode reads it; auto: a client of this machine.",
+        ),
     ] = "",
+    dhcp_interface: Annotated[
+        str, typer.Option(metavar="IF", help="Lease by itself, on this interface of a network namespace.")
+    ] = "",
+    dhcp_relay: Annotated[
+        str, typer.Option(metavar="SERVER", help="Lease by itself from this server, as a relay would.")
+    ] = "",
+    dhcp_giaddr: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address of this machine, for --dhcp-relay.")
+    ] = "",
+    dhcp_timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long to wait for DHCP at each boot.")
+    ] = PATIENCE_SECONDS,
+    static: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Static addressing: ask DHCP for options only (INFORM).")
+    ] = "",
+    static_fallback: Annotated[str, typer.Option(metavar="ADDRESS", help="The same when DHCP gives no address.")] = "",
+    port_code: Code = None,
+    auth_code: Code = None,
+    ca_hash_code: Code = None,
     nameserver: Annotated[
         list[str] | None,
         typer.Option(metavar="ADDR[:PORT]", help="Ask this name server, which is mine; may be repeated."),
@@ -146,7 +174,15 @@ def device(
     folder = DeviceFolder((state or DEFAULT_STATE).absolute() / "device")
     try:
         named = _target(target, server)
-        finding = _finding(named, sources, dhcp_lease, nameserver or [], search_domain or [], mdns=_mdns(mdns, mdns_on))
+        extra = ExtraCodes(port=port_code, auth_key=auth_code, ca_hash=ca_hash_code)
+        own_lease = parse_own_lease(
+            dhcp_interface, dhcp_relay, dhcp_giaddr,
+            static=static, fallback=static_fallback, patience=dhcp_timeout, extra=extra,
+        )  # fmt: skip
+        finding = _finding(
+            named, sources, dhcp_lease, nameserver or [], search_domain or [],
+            own_lease=own_lease, extra=extra, mdns=_mdns(mdns, mdns_on),
+        )  # fmt: skip
         options = DeviceOptions(
             target=named,
             finding=finding,
@@ -170,7 +206,7 @@ def device(
             ended = run_async(
                 _run, surroundings, partial(make_device, folder=folder, persona=persona, options=options), watcher
             )
-    except (DeviceFolderError, CertificateError) as error:
+    except (DeviceFolderError, CertificateError, ListenError, TargetRefusedError) as error:
         raise UserError(str(error)) from None
     except (ValueError, settings.SettingsError) as error:
         raise UserError(str(error), exit_codes.USAGE) from None
@@ -199,113 +235,6 @@ async def _stop_on_signal(watcher: Watcher, scope: trio.CancelScope) -> None:
             scope.cancel()
 
 
-class Watcher:
-    """Tells the user what happens to the device: a line a change, for people or machines."""
-
-    def __init__(self, target: HostPort | None, unit_id: str, *, as_json: bool, once: bool) -> None:
-        self._given = target is not None
-        self._target = "the UMS" if target is None else str(target)
-        self._unit_id = unit_id
-        self._as_json = as_json
-        self._once = once
-        self._last: Change | None = None
-        self.stop: Callable[[], None] = lambda: None
-
-    def changed(self, change: Change) -> None:
-        """Tell a change once; with `--once`, stop when the device is managed."""
-        if change != self._last:
-            self._last = change
-            if self._as_json:
-                print_json_line(self._as_object(change))
-            else:
-                self.say(self._sentence(change))
-                failed = change.state in {State.WAITING, State.FAILED, State.RELEASED}
-                if change.failure is not None and failed and not _is_asked_to_wait(change):
-                    print(explain_failure(change.failure), file=sys.stderr, flush=True)
-        if self._once and change.managed:
-            self.stop()
-
-    def happened(self, happening: Happening) -> None:
-        """Tell what happened on the device; with `--once`, nothing after it was managed."""
-        if self._once and self._last is not None and self._last.managed:
-            return
-        if self._as_json:
-            about = {"version": 1, "unit_id": self._unit_id, "event": str(happening.kind), "text": happening.text}
-            print_json_line({**about, "data": happening.data})
-        elif happening.kind is not Kind.BOOTED:
-            self.say(printable(happening.text))
-
-    def say(self, text: str) -> None:
-        """Print one line for people."""
-        if not self._as_json:
-            print(f"{self._unit_id}  {text}", flush=True)
-
-    def _sentence(self, change: Change) -> str:
-        match change.state:
-            case State.TRUSTING:
-                return f"fetching the CA certificates of {self._target}"
-            case State.PREPARING:
-                return "root pinned; making a key and a certificate request"
-            case State.ENROLLING:
-                return "enrolling with the first-authentication key" if self._given else "enrolling"
-            case State.CONNECTING:
-                return f"connecting to {self._target}"
-            case State.ONLINE:
-                return "managed" if change.managed else "online"
-            case State.WAITING:
-                wait = f"in {change.wait or 0:.1f} s"
-                return f"not approved yet; asking again {wait}" if _is_asked_to_wait(change) else f"trying again {wait}"
-            case State.REBOOTING:
-                return f"rebooting; back in {change.wait or 0:.0f} s"
-            case State.SUSPENDED | State.OFF | State.FACTORY:
-                after = "" if change.wait is None else f"; back in {change.wait:.0f} s"
-                return f"{_AWAY[change.state]}{after}"
-            case _:
-                return str(change.state)
-
-    def _as_object(self, change: Change) -> dict[str, Any]:
-        failed = change.state in {State.WAITING, State.FAILED, State.RELEASED}
-        return {
-            "version": 1,
-            "unit_id": self._unit_id,
-            "state": str(change.state),
-            "managed": change.managed,
-            "wait": change.wait,
-            "failure": describe_failure(change.failure) if failed and change.failure else None,
-        }
-
-
-def _is_asked_to_wait(change: Change) -> bool:
-    """Whether the UMS has not said yes or no to the enrolment: no failure."""
-    reason = None if change.failure is None else change.failure.reason
-    return change.state is State.WAITING and reason is Reason.AWAITING_APPROVAL
-
-
-_AWAY = {State.SUSPENDED: "suspended", State.OFF: "shut down", State.FACTORY: "reset to factory defaults"}
-
-
-def describe_failure(failure: Failure) -> dict[str, Any]:
-    """A failure for machines."""
-    return {
-        "phase": str(failure.phase),
-        "reason": str(failure.reason),
-        "detail": failure.detail,
-        "hint": failure.hint,
-        "vendor_code": failure.vendor_code,
-        "vendor_code_confidence": None if failure.confidence is None else str(failure.confidence),
-    }
-
-
-def explain_failure(failure: Failure) -> str:
-    """A failure for people: phase, reason, hint and the vendor's code."""
-    lines = [f"  phase    {failure.phase}", f"  reason   {failure.reason}: {printable(failure.detail)}"]
-    if failure.hint:
-        lines.append(f"  hint     {failure.hint}")
-    if failure.vendor_code is not None:
-        lines.append(f"  IGEL     error code {failure.vendor_code} ({failure.confidence})")
-    return "\n".join(lines)
-
-
 def _target(positional: str, option: str) -> HostPort | None:
     if positional and option:
         raise UserError("name the UMS once: umslab device HOST[:PORT]", exit_codes.USAGE)
@@ -319,11 +248,15 @@ def _finding(
     nameservers: list[str],
     search: list[str],
     *,
+    own_lease: OwnLease | None,
+    extra: ExtraCodes,
     mdns: tuple[str, ...] | None,
 ) -> Finding | None:
     """With HOST nothing is looked for, unless the user says by which sources."""
+    if lease and own_lease is not None:
+        raise UserError("the device leases by itself, or it has what --dhcp-lease says", exit_codes.USAGE)
     if target is not None and not sources:
-        if lease or nameservers or search or mdns is not None:
+        if lease or own_lease or nameservers or search or mdns is not None:
             raise UserError("HOST says where the UMS is: with --sources it is one of several ways", exit_codes.USAGE)
         return None
     order = parse_sources(sources) if sources else DEFAULT_SOURCES
@@ -332,6 +265,8 @@ def _finding(
     return Finding(
         sources=order,
         lease=_lease(lease) if lease else None,
+        own_lease=own_lease,
+        extra=extra,
         nameservers=tuple(map(parse_nameserver, nameservers)),
         search=tuple(map(parse_search_domain, search)),
         mdns=mdns is not None or (bool(sources) and Source.MDNS in order),
@@ -345,6 +280,8 @@ def _mdns(asked: bool, named: list[str] | None) -> tuple[str, ...] | None:  # no
 
 
 def _lease(what: str) -> tuple[Option, ...]:
+    if what == "auto":
+        return _left_lease()
     try:
         data = read_file(Path(what)) if is_path(what) else what.encode("utf-8", "surrogateescape")
         found = read_samples(data).found
@@ -353,6 +290,15 @@ def _lease(what: str) -> tuple[Option, ...]:
     if not found:
         raise UserError("--dhcp-lease holds no options of a lease", exit_codes.USAGE)
     return found[0].options
+
+
+def _left_lease() -> tuple[Option, ...]:
+    """The options of the newest lease that a client of this machine left."""
+    left = find_leases(Path("/"))
+    if not left.found:
+        why = "; ".join(left.problems) or "no client of this machine left one where umslab looks for it"
+        raise UserError(f"--dhcp-lease auto: {why} (umslab dhcp leases)", exit_codes.USAGE)
+    return max(left.found, key=lambda found: found[0].stat().st_mtime)[1].options
 
 
 def _trust_mode(token: str, ca_hash: str, public_roots: Path | None, *, first_use: bool) -> TrustMode:

@@ -11,13 +11,13 @@ Examples:
     umslab dhcp decode capture.pcapng --json
     umslab dhcp leases
     ip netns exec umslab-lab umslab dhcp lease --interface eth0
+    ip netns exec umslab-lab umslab dhcp lease --interface eth0 --static 10.77.0.9
     umslab dhcp lease --relay 127.0.0.1 --giaddr 127.0.0.2 --clients 100
 """
 
 from __future__ import annotations
 
 import sys
-from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 from typing import Annotated
 
@@ -29,10 +29,10 @@ from umslab.dhcp.configurations import Scope, ServerKind, Wanted, configuration
 from umslab.dhcp.found_leases import find_leases
 from umslab.dhcp.lease_report import all_well, event_line, lease_document, progress_line, report
 from umslab.dhcp.leasing import Leased, LeasePlan, Leasing
-from umslab.dhcp.samples import MAX_INPUT_BYTES, Form, Samples, UnreadableError, read_file, read_samples
+from umslab.dhcp.samples import MAX_INPUT_BYTES, Form, Samples, UnreadableError, is_path, read_file, read_samples
 from umslab.dhcp.telling import document, parse_firmware, sentences
+from umslab.dhcp.ways import parse_address, parse_own_address, parse_way
 from umslab.printable import printable
-from umslab_protocol.machines.dhcp_requests import Relay
 from umslab_protocol.values.unit_id import parse_mac
 from umslab_protocol.wire.igel_dhcp import ExtraCodes, interpret
 from umslab_runtime.dhcp_runner import AT_ONCE, PATIENCE_SECONDS
@@ -84,7 +84,7 @@ def decode(
     try:
         samples = read_samples(_given(what), form)
     except UnreadableError as error:
-        from_file = what == ["-"] or _is_path(what[0])
+        from_file = what == ["-"] or is_path(what[0])
         raise UserError(str(error), exit_codes.ERROR if from_file else exit_codes.USAGE) from None
     views = [(sample, interpret(sample.options, version, extra)) for sample in samples.found]
     if as_json:
@@ -108,6 +108,9 @@ def lease(
     mac: Annotated[str, typer.Option(metavar="MAC", help="Of the first client, 02...; default: chance.")] = "",
     firmware: Firmware = "12.x",
     previous: Annotated[str, typer.Option(metavar="ADDRESS", help="First ask for this address, as after a boot.")] = "",
+    static: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="The first client has this address and asks for options only.")
+    ] = "",
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Patience of each client.")] = PATIENCE_SECONDS,
     at_once: Annotated[int, typer.Option(metavar="N", help="Clients that ask at the same time.")] = AT_ONCE,
     hold: Annotated[bool, typer.Option("--hold", help="Keep and renew the leases until Ctrl-C.")] = False,
@@ -123,18 +126,20 @@ def lease(
     """Lease as simulated devices, say what IGEL OS makes of it, and give the addresses back (at Ctrl-C too)."""
     if timeout <= 0 or at_once < 1:
         raise UserError("--timeout and --at-once must be greater than 0", exit_codes.USAGE)
+    if static and (previous or hold):
+        raise UserError("--static leases nothing: there is nothing to --hold and no --previous", exit_codes.USAGE)
     plan = LeasePlan(
         firmware=parse_firmware(firmware),
         mac=parse_mac(mac) if mac else None,
         clients=clients,
-        interface=interface,
-        relay=_relay(interface, relay, giaddr),
+        way=parse_way(interface, relay, giaddr),
         extra=ExtraCodes(port=port_code, auth_key=auth_code, ca_hash=ca_hash_code),
-        previous=_address("--previous", previous) if previous else None,
+        previous=parse_address("--previous", previous) if previous else None,
+        static=parse_own_address("--static", static) if static else None,
         patience=timeout,
         at_once=at_once,
         hold=hold,
-        owned=frozenset(_address("--i-own", one) for one in i_own or []),
+        owned=frozenset(parse_address("--i-own", one) for one in i_own or []),
     )
     leased = _lease(plan, as_json=as_json)
     if as_json:
@@ -154,23 +159,7 @@ def _lease(plan: LeasePlan, *, as_json: bool) -> Leased:
     try:
         return run_async(leasing.run)
     except (ListenError, TargetRefusedError, DatagramError) as error:
-        hint = "; a relay hears answers on port 67 only, which needs root" if plan.relay is not None else ""
-        raise UserError(f"{error}{hint if isinstance(error, ListenError) else ''}") from None
-
-
-def _relay(interface: str, server: str, giaddr: str) -> Relay | None:
-    if bool(interface) == bool(server):
-        raise UserError("say how to ask: --interface IF, or --relay SERVER --giaddr ADDRESS", exit_codes.USAGE)
-    if bool(server) != bool(giaddr):
-        raise UserError("--relay and --giaddr belong together", exit_codes.USAGE)
-    return Relay(_address("--giaddr", giaddr), _address("--relay", server)) if server else None
-
-
-def _address(option: str, text: str) -> IPv4Address:
-    try:
-        return IPv4Address(text)
-    except AddressValueError:
-        raise UserError(f"{option}: {text[:40]!r} is not an IPv4 address", exit_codes.USAGE) from None
+        raise UserError(str(error)) from None
 
 
 @app.command()
@@ -211,13 +200,6 @@ def _given(what: list[str]) -> bytes:
         if len(data) > MAX_INPUT_BYTES:
             raise UserError(f"more than {MAX_INPUT_BYTES >> 20} MiB on standard input", exit_codes.USAGE)
         return data
-    if len(what) == 1 and _is_path(what[0]):
+    if len(what) == 1 and is_path(what[0]):
         return read_file(Path(what[0]))
     return "\n".join(what).encode("utf-8", "surrogateescape")
-
-
-def _is_path(text: str) -> bool:
-    try:
-        return Path(text).exists()
-    except (OSError, ValueError):  # too long for a name, or a NUL in it
-        return False

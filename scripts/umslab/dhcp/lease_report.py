@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from umslab.dhcp.samples import Sample
 from umslab.dhcp.telling import document, sentences
-from umslab_protocol.machines.dhcp_events import Bound, Lost, Refused, Renewed, State, Unanswered
+from umslab_agent.dhcp import WHY, describe
+from umslab_protocol.machines.dhcp_events import State
 from umslab_protocol.wire.igel_dhcp import Item, interpret
 from umslab_runtime.dhcp_runner import Outcome
 
@@ -17,17 +18,8 @@ if TYPE_CHECKING:
 
     from umslab.dhcp.leasing import Leased, LeasePlan
     from umslab_protocol.machines.dhcp_events import DhcpEvent
-    from umslab_protocol.machines.dhcp_lease import Lease
     from umslab_runtime.dhcp_runner import DhcpRunner, Seat
 
-WHY = {
-    Outcome.LEASED: "leased",
-    Outcome.INFORMED: "got options",
-    Outcome.NOBODY_OFFERED: "nobody offered an address (no server, no free address, or a filter between)",
-    Outcome.NOT_ACKNOWLEDGED: "an address was offered, but nobody acknowledged the request for it",
-    Outcome.REFUSED: "refused by the server (NAK)",
-    Outcome.CANCELLED: "stopped before there was an answer",
-}
 GOOD = {Outcome.LEASED, Outcome.INFORMED}
 SHOWN_GROUPS = 10
 
@@ -41,20 +33,8 @@ def all_well(leased: Leased) -> bool:
 
 def event_line(seat: Seat, event: DhcpEvent) -> str:
     """One line for what happened to one client."""
-    who = seat.mac.hex(":")
-    match event:
-        case Bound(lease):
-            return f"{who}  has {lease.address} from {lease.server} for {lease.seconds:g} s"
-        case Renewed(lease):
-            return f"{who}  may keep {lease.address} for {lease.seconds:g} s"
-        case Refused(server, text):
-            return f"{who}  was refused by {server}{f': {text}' if text else ''}"
-        case Lost(lease, by):
-            return f"{who}  has lost {lease.address}: {by}"
-        case Unanswered(state, attempts):
-            return f"{who}  got no answer while {state}, after {attempts} tries"
-        case _:
-            return f"{who}  got options"
+    _, text = describe(event)
+    return f"{seat.mac.hex(':')}  {text}"
 
 
 def progress_line(runner: DhcpRunner) -> str:
@@ -80,9 +60,9 @@ def _one(plan: LeasePlan, seat: Seat) -> list[str]:
     steps = _steps(seat)
     if steps:
         lines.append("  " + ", ".join(f"{name} after {took * 1000:.1f} ms" for name, took in steps.items()) + ".")
-    if seat.lease is not None:
-        lease = seat.lease
-        first, *rest = sentences(_sample(lease), interpret(lease.options, plan.firmware, plan.extra))
+    sample = _sample(seat)
+    if sample is not None:
+        first, *rest = sentences(sample, interpret(sample.options, plan.firmware, plan.extra))
         lines += [first, *(f"  {text}" for text in rest)]
     lines += [f"  Ignored: {count} x {why}." for why, count in sorted(seat.client.ignored.items())]
     lines += [f"  Malformed: {count} x {why}." for why, count in sorted(seat.client.malformed.items())]
@@ -94,13 +74,14 @@ def _many(plan: LeasePlan, leased: Leased) -> list[str]:
     lines = [f"{count} of {len(leased.seats)} clients: {WHY[outcome]}." for outcome, count in counted.most_common()]
     good = [seat for seat in leased.seats if seat.outcome in GOOD]
     if good and leased.took > 0:
-        lines.append(f"In {leased.took:.2f} s: {len(good) / leased.took:.0f} leases a second.")
+        lines.append(f"In {leased.took:.2f} s: {len(good) / leased.took:.0f} a second.")
     for name, values in _step_values(leased.seats).items():
         low, middle, high = _spread(values)
         lines.append(
             f"  {name}: median {middle * 1000:.1f} ms, 99 % below {high * 1000:.1f} ms, least {low * 1000:.1f} ms."
         )
-    groups = Counter(_view(plan, seat.lease) for seat in good if seat.lease is not None)
+    samples = [sample for sample in map(_sample, good) if sample is not None]
+    groups = Counter(_view(plan, sample) for sample in samples)
     for (server, tag), count in groups.most_common(SHOWN_GROUPS):
         lines.append(f"{count} take {server or 'no server'} as their UMS{f', tag {tag}' if tag else ''}.")
     refusals = Counter(refused.text for seat in leased.seats for refused in seat.refusals)
@@ -110,13 +91,20 @@ def _many(plan: LeasePlan, leased: Leased) -> list[str]:
     return lines
 
 
-def _view(plan: LeasePlan, lease: Lease) -> tuple[str | None, str | None]:
-    view = interpret(lease.options, plan.firmware, plan.extra)
+def _view(plan: LeasePlan, sample: Sample) -> tuple[str | None, str | None]:
+    view = interpret(sample.options, plan.firmware, plan.extra)
     return view.value(Item.SERVER), view.value(Item.TAG)
 
 
-def _sample(lease: Lease) -> Sample:
-    return Sample(f"the lease of {lease.address} from {lease.server} for {lease.seconds:g} s", lease.options)
+def _sample(seat: Seat) -> Sample | None:
+    """What the client was given."""
+    lease, informed = seat.lease, seat.informed
+    if lease is not None:
+        title = f"the lease of {lease.address} from {lease.server} for {lease.seconds:g} s"
+        return Sample(title, lease.options)
+    if informed is not None:
+        return Sample(f"the options for {seat.static} from {informed.server}", informed.options)
+    return None
 
 
 def _steps(seat: Seat) -> dict[str, float]:
@@ -125,10 +113,13 @@ def _steps(seat: Seat) -> dict[str, float]:
         "offered": (State.SELECTING, State.REQUESTING),
         "acknowledged": (State.REQUESTING, State.BOUND),
         "confirmed": (State.REBOOTING, State.BOUND),
+        "informed": (State.INFORMING, State.STOPPED),
     }
     found = {name: seat.seconds(first, last) for name, (first, last) in ways.items()}
     if found["offered"] is not None:
         found["confirmed"] = None
+    if seat.informed is None:
+        found["informed"] = None
     return {name: took for name, took in found.items() if took is not None}
 
 
@@ -163,15 +154,18 @@ def lease_document(plan: LeasePlan, leased: Leased) -> dict[str, Any]:
 
 
 def _client(plan: LeasePlan, seat: Seat) -> dict[str, Any]:
-    lease = seat.lease
+    lease, informed, sample = seat.lease, seat.informed, _sample(seat)
     told = None
-    if lease is not None:
-        told = document(_sample(lease), interpret(lease.options, plan.firmware, plan.extra))
+    if sample is not None:
+        told = document(sample, interpret(sample.options, plan.firmware, plan.extra))
+    address, server = (
+        (lease.address, lease.server) if lease is not None else (seat.static, informed and informed.server)
+    )
     return {
         "mac": seat.mac.hex(":"),
         "outcome": str(seat.outcome or Outcome.CANCELLED),
-        "address": None if lease is None else str(lease.address),
-        "dhcpServer": None if lease is None else str(lease.server),
+        "address": None if address is None else str(address),
+        "dhcpServer": None if server is None else str(server),
         "leaseSeconds": None if lease is None or lease.seconds == float("inf") else lease.seconds,
         "steps": {name: round(took, 6) for name, took in _steps(seat).items()},
         "refusals": [{"server": str(refused.server), "text": refused.text} for refused in seat.refusals],

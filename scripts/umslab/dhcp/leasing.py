@@ -6,29 +6,26 @@ from __future__ import annotations
 import random
 import signal
 from dataclasses import dataclass, field
+from ipaddress import AddressValueError, IPv4Address
 from typing import TYPE_CHECKING
 
 import trio
 
 from umslab_protocol.errors import InvalidValueError
-from umslab_protocol.machines.dhcp_requests import ClientIdentity, Relay, igel_identity
+from umslab_protocol.machines.dhcp_requests import ClientIdentity, igel_identity
 from umslab_protocol.values.unit_id import MacAddress, UnitId, is_locally_administered
-from umslab_protocol.wire.dhcp import SERVER_PORT
 from umslab_protocol.wire.igel_dhcp import ExtraCodes
 from umslab_runtime.clock import Clock, SystemClock
-from umslab_runtime.dhcp_door import DhcpDoor, PacketDoor, UdpDoor
 from umslab_runtime.dhcp_runner import AT_ONCE, MAX_CLIENTS, PATIENCE_SECONDS, DhcpRunner, Seat, open_runner
 from umslab_runtime.namespaces import Whereabouts, whereabouts
-from umslab_runtime.net_trio import TrioNetwork
-from umslab_runtime.policy import TargetPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from ipaddress import IPv4Address
 
+    from umslab.dhcp.ways import Way
     from umslab_protocol.machines.dhcp_events import DhcpEvent
     from umslab_protocol.values.firmware import FirmwareVersion
-    from umslab_runtime.network import Network
+    from umslab_runtime.dhcp_door import DhcpDoor
 
 MAX_OWNED_CLIENTS = 10
 """On a server that is only said to be one's own; more only on loopback and in namespaces that umslab made."""
@@ -39,16 +36,17 @@ PROGRESS_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class LeasePlan:
-    """What the user asked for: an interface, or a relay."""
+    """What the user asked for."""
 
     firmware: FirmwareVersion
     mac: MacAddress | None = None
     """Of the first client; the others count on from it. None: chance."""
     clients: int = 1
-    interface: str = ""
-    relay: Relay | None = None
+    way: Way
     extra: ExtraCodes = field(default_factory=ExtraCodes)
     previous: IPv4Address | None = None
+    static: IPv4Address | None = None
+    """Of the first client, the others count on: they have these addresses and ask for options only."""
     patience: float = PATIENCE_SECONDS
     at_once: int = AT_ONCE
     hold: bool = False
@@ -81,14 +79,10 @@ def client_macs(plan: LeasePlan) -> list[MacAddress]:
     return [MacAddress(f"{base | (counting + number) & 0xFFFF_FFFF:012X}") for number in range(plan.clients)]
 
 
-def policy_of(plan: LeasePlan, where: Whereabouts) -> TargetPolicy:
-    """Who may be called: in a namespace that umslab made everybody there, else loopback and what the user owns."""
-    return TargetPolicy(owned=frozenset(plan.owned), namespace=where is Whereabouts.MADE)
-
-
 def pause_of(plan: LeasePlan, where: Whereabouts) -> float:
     """How long to pause between two clients; raises `InvalidValueError` for more clients than may ask there."""
-    loopback = plan.relay is not None and plan.relay.server.is_loopback
+    relay = plan.way.relay
+    loopback = relay is not None and relay.server.is_loopback
     if loopback or where is Whereabouts.MADE:
         return 0.0
     if plan.clients > MAX_OWNED_CLIENTS:
@@ -99,11 +93,14 @@ def pause_of(plan: LeasePlan, where: Whereabouts) -> float:
     return OWNED_PAUSE_SECONDS if plan.clients > 1 else 0.0
 
 
-async def open_door(network: Network, plan: LeasePlan) -> DhcpDoor:
-    """Open the way out; raises `ListenError` and `TargetRefusedError`."""
-    if plan.relay is not None:
-        return UdpDoor(await network.udp(str(plan.relay.giaddr), SERVER_PORT))
-    return PacketDoor(await network.packets(plan.interface, user_named=True))
+def static_addresses(plan: LeasePlan) -> list[IPv4Address]:
+    """The addresses of clients that have one by themselves; raises `InvalidValueError` past the last there is."""
+    if plan.static is None:
+        return []
+    try:
+        return [plan.static + number for number in range(plan.clients)]
+    except AddressValueError:
+        raise InvalidValueError(f"there are no {plan.clients} addresses from {plan.static} on") from None
 
 
 class Leasing:
@@ -119,6 +116,7 @@ class Leasing:
     ) -> None:
         self._plan = plan
         self._macs = client_macs(plan)
+        self._addresses = static_addresses(plan)
         self._on_event = on_event
         self._on_progress = on_progress
         self._clock = clock or SystemClock()
@@ -127,7 +125,7 @@ class Leasing:
         """Lease on the real network until done, or until a signal; addresses are given back in any case."""
         where = whereabouts()
         pause = pause_of(self._plan, where)
-        door = await open_door(TrioNetwork(policy_of(self._plan, where)), self._plan)
+        door = await self._plan.way.open(self._plan.owned, where)
         return await self.over(door, pause=pause, watch=_stop_on_signal)
 
     async def over(
@@ -168,10 +166,12 @@ class Leasing:
         return leased
 
     async def _lease(self, runner: DhcpRunner, leased: Leased, pause: float) -> None:
-        plan = self._plan
-        await runner.lease(
-            leased.seats, at_once=plan.at_once, patience=plan.patience, pause=pause, previous=plan.previous
-        )
+        plan, seats = self._plan, leased.seats
+        if self._addresses:
+            addresses = dict(zip(seats, self._addresses, strict=True))
+            await runner.inform(addresses, at_once=plan.at_once, patience=plan.patience, pause=pause)
+        else:
+            await runner.lease(seats, at_once=plan.at_once, patience=plan.patience, pause=pause, previous=plan.previous)
         if len(leased.seats) > 1:
             self._on_progress(runner)
 
@@ -179,7 +179,7 @@ class Leasing:
         plan = self._plan
         codes = (plan.extra.port, plan.extra.auth_key, plan.extra.ca_hash)
         given = tuple(code for code in codes if code is not None)
-        return igel_identity(mac, plan.firmware, extra_codes=given, relay=plan.relay)
+        return igel_identity(mac, plan.firmware, extra_codes=given, relay=plan.way.relay)
 
     async def _tell_progress(self, runner: DhcpRunner) -> None:
         while True:

@@ -11,12 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.process import UMSLAB, ServerProcess, clean_environment, run_umslab
-from umslab.cli.device import Watcher, describe_failure, explain_failure
-from umslab_agent.device import Change
-from umslab_agent.happenings import Happening, Kind
-from umslab_protocol.machines.device_life import State
-from umslab_protocol.values.failure import Failure, Phase, Reason
-from umslab_protocol.values.host_port import HostPort
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -160,16 +154,6 @@ def test_damaged_state(server: ServerProcess, key: str, tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_failures_for_people_and_machines() -> None:
-    """A failure without code and hint prints neither; what a server said cannot paint the terminal."""
-    failure = Failure(Phase.SESSION, Reason.LOST, "\x1b[2Jgone")
-
-    assert "\x1b" not in explain_failure(failure)
-    assert "hint" not in explain_failure(failure)
-    assert "IGEL" not in explain_failure(failure)
-    assert describe_failure(failure)["vendor_code"] is None
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [("boot_second = 1", "unknown key boot_second"), ("app_failure = 2", "line 1: app_failure"), ("x", "not TOML")],
@@ -196,34 +180,6 @@ def test_a_behaviour_file(server: ServerProcess, key: str, tmp_path: Path) -> No
     assert (0, "") == (done.returncode, done.stderr)
 
 
-def test_what_happens_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    """People get a sentence without control characters, machines an object; states have words too."""
-    for as_json in (False, True):
-        watcher = Watcher(HostPort("localhost", 1), "02AABBCCDDEE", as_json=as_json, once=False)
-        watcher.happened(Happening(Kind.BOOTED, "boot 1", {"boot": 1}))
-        watcher.happened(Happening(Kind.MESSAGE, 'message "a\x1b[2Jb"', {"message": "a\x1b[2Jb"}))
-        for state, wait in ((State.REBOOTING, 30.0), (State.SUSPENDED, None), (State.OFF, 60.0), (State.FACTORY, None)):
-            watcher.changed(Change(state, managed=False, failure=None, wait=wait))
-    text, machine = capsys.readouterr().out.split('{"version"', 1)
-    lines = [json.loads(line) for line in ('{"version"' + machine).splitlines()]
-
-    assert "\x1b" not in text
-    assert [line.partition("  ")[2] for line in text.splitlines()][1:] == [
-        "rebooting; back in 30 s", "suspended", "shut down; back in 60 s", "reset to factory defaults",
-    ]  # fmt: skip
-    assert ["booted", "message"] == [line["event"] for line in lines[:2]]
-    assert ["rebooting", "suspended", "off", "factory"] == [line["state"] for line in lines[2:]]
-
-
-def test_waiting_for_approval_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
-    """People are told that the UMS has not decided, without an error code."""
-    failure = Failure(Phase.ENROL, Reason.AWAITING_APPROVAL, "HTTP 202", retry_after=60.0)
-    watcher = Watcher(HostPort("localhost", 1), "02AABBCCDDEE", as_json=False, once=True)
-    watcher.changed(Change(State.WAITING, managed=False, failure=failure, wait=60.0))
-
-    assert ("02AABBCCDDEE  not approved yet; asking again in 60.0 s\n", "") == tuple(capsys.readouterr())
-
-
 def test_a_device_that_finds_its_ums(server: ServerProcess, key: str, tmp_path: Path) -> None:
     """By a lease, as hexadecimal digits and as a file; then by what it has stored."""
     port = server.port
@@ -248,6 +204,15 @@ def test_a_device_that_finds_its_ums(server: ServerProcess, key: str, tmp_path: 
         (("--search-domain", "a b"), "neither a host name"),
         (("localhost", "--nameserver", "127.0.0.1"), "HOST says where"),
         (("localhost", "--server", "localhost"), "name the UMS once"),
+        (("localhost", "--dhcp-interface", "eth0"), "HOST says where"),
+        (("--dhcp-interface", "eth0", "--dhcp-relay", "127.0.0.1"), "say how to ask: --dhcp-interface IF"),
+        (("--dhcp-relay", "127.0.0.1"), "--dhcp-relay and --dhcp-giaddr belong together"),
+        (("--dhcp-interface", "eth0", "--dhcp-lease", "224=aa"), "leases by itself, or"),
+        (("--static", "10.0.0.9"), "--static and --static-fallback go with"),
+        (("--dhcp-interface", "eth0", "--static", "10.0.0.9", "--static-fallback", "10.0.0.8"), "never asks for an"),
+        (("--dhcp-interface", "eth0", "--static", "ten"), "--static: 'ten' is not an IPv4 address"),
+        (("--dhcp-interface", "eth0", "--dhcp-timeout", "0"), "--dhcp-timeout must be greater than 0"),
+        (("--dhcp-lease", "224=aa", "--port-code", "224"), "codes of the extra options"),
     ],
 )
 def test_wrong_ways_to_find_it(tmp_path: Path, options: tuple[str, ...], words: str) -> None:
@@ -256,3 +221,11 @@ def test_wrong_ways_to_find_it(tmp_path: Path, options: tuple[str, ...], words: 
 
     assert 2 == done.returncode
     assert words in done.stderr
+
+
+def test_no_packets_in_the_machine_itself(tmp_path: Path) -> None:
+    """A device that is to lease on an interface of the machine is refused, whatever the user is."""
+    done = run_umslab("device", "--dhcp-interface", "lo", "--state", str(tmp_path))
+
+    assert 1 == done.returncode
+    assert "only inside a network namespace" in done.stderr

@@ -29,7 +29,7 @@ def test_help(verb: tuple[str, ...]) -> None:
     assert (0, "") == (done.returncode, done.stderr)
     assert "Usage:" in done.stdout
     if not verb:
-        assert 9 == sum("umslab dhcp " in line for line in done.stdout.splitlines())
+        assert 10 == sum("umslab dhcp " in line for line in done.stdout.splitlines())
 
 
 @pytest.mark.parametrize("kind", ["dnsmasq", "dhcpd", "kea", "windows", "hex"])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from tests.protocol.machines.dhcp_server import TinyServer
@@ -31,6 +32,19 @@ async def test_one_client(autojump_clock: MockClock) -> None:
     assert "Gave 1 address back." in text
     assert ("leased", "192.0.2.50", "ums.example") == (client["outcome"], client["address"], client["igel"]["server"])
     assert {"offered": 0.02, "acknowledged": 0.02} == client["steps"]
+
+
+async def test_static_address(autojump_clock: MockClock) -> None:
+    """Options without a lease."""
+    asked = plan(static=IPv4Address("192.0.2.9"))
+    leased, _ = await lease(asked, MemoryServer())
+    text, (client,) = "\n".join(report(asked, leased)), lease_document(asked, leased)["clients"]
+
+    assert "the options for 192.0.2.9 from 192.0.2.1:" in text
+    assert "informed after 20.0 ms" in text
+    assert ("informed", "192.0.2.9", "192.0.2.1", None, "ums.example") == (
+        client["outcome"], client["address"], client["dhcpServer"], client["leaseSeconds"], client["igel"]["server"],
+    )  # fmt: skip
 
 
 async def test_refusals_and_silence(autojump_clock: MockClock) -> None:

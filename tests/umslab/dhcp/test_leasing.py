@@ -19,8 +19,9 @@ from umslab.dhcp.leasing import (
     Leasing,
     client_macs,
     pause_of,
-    policy_of,
+    static_addresses,
 )
+from umslab.dhcp.ways import Way
 from umslab_protocol.errors import InvalidValueError
 from umslab_protocol.machines.dhcp_requests import Relay
 from umslab_protocol.values.firmware import DEFAULT_FIRMWARE
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 def plan(**changes: object) -> LeasePlan:
     """What a user asks for, through a relay."""
-    return LeasePlan(**{"firmware": DEFAULT_FIRMWARE, "relay": RELAY, **changes})  # type: ignore[arg-type]
+    return LeasePlan(**{"firmware": DEFAULT_FIRMWARE, "way": Way(relay=RELAY), **changes})  # type: ignore[arg-type]
 
 
 async def lease(
@@ -105,12 +106,22 @@ def test_macs() -> None:
 def test_who_may_be_asked_by_how_many() -> None:
     """Many only on loopback and in namespaces that umslab made."""
     many, few = plan(clients=1000), plan(clients=MAX_OWNED_CLIENTS)
-    local = plan(clients=1000, relay=Relay(IPv4Address("127.0.0.2"), IPv4Address("127.0.0.1")))
+    local = plan(clients=1000, way=Way(relay=Relay(IPv4Address("127.0.0.2"), IPv4Address("127.0.0.1"))))
 
     assert {0.0} == {pause_of(many, Whereabouts.MADE), pause_of(local, Whereabouts.MACHINE)}
     for where in (Whereabouts.MACHINE, Whereabouts.APART):
         assert (OWNED_PAUSE_SECONDS, 0.0) == (pause_of(few, where), pause_of(plan(), where))
         with pytest.raises(InvalidValueError, match="at most 10"):
             pause_of(many, where)
-        assert not policy_of(many, where).namespace
-    assert policy_of(many, Whereabouts.MADE).namespace
+
+
+async def test_static_addresses(autojump_clock: MockClock) -> None:
+    """They count on; each client asks for options only, and there is nothing to give back."""
+    server = MemoryServer()
+    leased, _ = await lease(plan(clients=3, static=IPv4Address("192.0.2.9")), server)
+
+    assert ["192.0.2.9", "192.0.2.10", "192.0.2.11"] == [str(seat.static) for seat in leased.seats]
+    assert {Outcome.INFORMED} == {seat.outcome for seat in leased.seats}
+    assert (0, {}) == (leased.released, server.tiny.leases)
+    with pytest.raises(InvalidValueError, match=r"no 5 addresses from 255\.255\.255\.253 on"):
+        static_addresses(plan(clients=5, static=IPv4Address("255.255.255.253")))
