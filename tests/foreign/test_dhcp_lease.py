@@ -93,14 +93,14 @@ def test_refusal_after_the_pool_changed(kind: ServerKind, tmp_path: Path, networ
     assert client["address"].startswith("10.77.0.1")
 
 
-@pytest.mark.parametrize("kind", [ServerKind.DNSMASQ, ServerKind.DHCPD])
+@pytest.mark.parametrize("kind", PROGRAMS)
 def test_release_reaches_the_server(kind: ServerKind, tmp_path: Path, network: Lan) -> None:
     """At the end, and at Ctrl-C while it holds the lease: the server's lease file says so."""
     need(PROGRAMS[kind])
     file = tmp_path / LEASES[kind]
     verb = (sys.executable, "-m", "umslab", "dhcp", "lease", *ON_LINK, "--mac", MAC, "--hold")
 
-    with serving(kind, configuration(Wanted("192.0.2.10"), kind), tmp_path, network):
+    with serving(kind, configuration(Wanted("192.0.2.10"), kind), tmp_path, network, DIRECT):
         with in_background("ip", "netns", "exec", network.client, *verb) as holding:
             holding.wait_for("has 10.77.0.1")
             assert _holds(kind, file.read_text())
@@ -116,6 +116,9 @@ def _holds(kind: ServerKind, text: str) -> bool:
     """Whether the lease file has an active lease of our client."""
     if kind is ServerKind.DNSMASQ:
         return MAC in text
+    if kind is ServerKind.KEA:  # a row a change: address, MAC, client ID, lifetime, expiry ...
+        rows = [row.split(",") for row in text.splitlines() if MAC in row]
+        return bool(rows) and int(rows[-1][3]) > 0
     blocks = [block for block in re.findall(r"lease [0-9.]+ \{.*?\n\}", text, re.DOTALL) if MAC in block]
     return bool(blocks) and bool(re.search(r"\n  binding state active;", blocks[-1]))
 
@@ -190,3 +193,48 @@ def test_udhcpc_sees_the_same(tmp_path: Path, network: Lan) -> None:
 
     seen = {int(code): value.lower() for code, value in re.findall(r"(?m)^opt(43|224|226)=([0-9a-fA-F]+)$", theirs)}
     assert ours == seen
+
+
+@pytest.mark.parametrize("kind", [ServerKind.DNSMASQ, ServerKind.DHCPD])
+def test_dhclient_sees_the_same(kind: ServerKind, tmp_path: Path, network: Lan) -> None:
+    """The client of IGEL OS itself (D10), asking as a device does, gets the very bytes that we report."""
+    need(PROGRAMS[kind], "dhclient")
+    asked, leases = tmp_path / "dhclient.conf", tmp_path / "dhclient.leases"
+    asked.write_text(
+        'send vendor-class-identifier "igel-dhcp-1";\n'
+        "option igelrmserver code 224 = string;\noption umsstructuretag code 226 = string;\n"
+        "request subnet-mask, vendor-encapsulated-options, igelrmserver, umsstructuretag;\n"
+    )
+    files = ("-sf", "/bin/true", "-cf", asked, "-lf", leases, "-pf", tmp_path / "dhclient.pid")
+
+    with serving(kind, configuration(Wanted("192.0.2.10", "HQ", exclusive=True), kind), tmp_path, network, DIRECT):
+        client = _client(network.umslab(*ON_LINK))
+        with in_background(
+            "ip", "netns", "exec", network.client, "dhclient", "-4", "-1", "-d", *files, "eth0"
+        ) as theirs:
+            theirs.wait_for("bound to")
+    ours = {option["code"]: option["hex"] for option in client["igel"]["options"] if option["code"] in {43, 224, 226}}
+    names = {"vendor-encapsulated-options": 43, "igelrmserver": 224, "umsstructuretag": 226}
+
+    told = re.findall(r"(?m)^  option (\S+) (.*);$", leases.read_text())
+    assert ours == {names[name]: _bytes(value) for name, value in told if name in names}
+
+
+def _bytes(value: str) -> str:
+    """How dhclient writes bytes: as a text in quotation marks where it can, else as numbers with colons."""
+    if value.startswith('"'):
+        return value.strip('"').encode().hex()
+    return "".join(part.zfill(2) for part in value.split(":"))
+
+
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_static_addresses(kind: ServerKind, tmp_path: Path, network: Lan) -> None:
+    """Clients that have addresses get the options that others get with a lease, and leave no lease behind."""
+    need(PROGRAMS[kind])
+    with serving(kind, configuration(Wanted("192.0.2.10", "HQ"), kind), tmp_path, network, DIRECT):
+        shown = network.umslab(*ON_LINK, "--static", "10.77.0.60", "--clients", "3")
+
+    assert ({"informed": 3}, 0) == (shown["outcomes"], shown["released"])
+    assert ["10.77.0.60", "10.77.0.61", "10.77.0.62"] == [client["address"] for client in shown["clients"]]
+    assert {("192.0.2.10", "HQ")} == {(one["igel"]["server"], one["igel"]["tag"]) for one in shown["clients"]}
+    assert "10.77.0.6" not in (tmp_path / LEASES[kind]).read_text()

@@ -3,22 +3,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from .dhcp_lab import CLIENT, SERVER, Lan, lan
-from .strangers import Daemon, Finished, in_background, need, run
+from .discovery_lab import UMSLAB, device, dns, reasons, told, ums
+from .strangers import need, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-UMSLAB = (sys.executable, "-m", "umslab")
-QUICK = ("certificates.root_key=p-256", "certificates.web_key=p-256")
 
 
 @pytest.fixture(scope="module")
@@ -27,64 +22,6 @@ def network() -> Iterator[Lan]:
     need("dnsmasq")
     with lan() as names:
         yield names
-
-
-@contextmanager
-def dns(where: Lan, folder: Path, *lines: str) -> Iterator[Daemon]:
-    """Run dnsmasq as a name server until the block ends."""
-    file = folder / "dns.conf"
-    fixed = (
-        "no-resolv",
-        "no-hosts",
-        f"listen-address={SERVER}",
-        "bind-interfaces",
-        "log-facility=-",
-        "user=root",
-        "local=/igelrmserver/",
-    )
-    file.write_text("\n".join([*fixed, f"pid-file={folder}/dns.pid", *lines]) + "\n")
-    with in_background("ip", "netns", "exec", where.server, "dnsmasq", "-C", file, "--no-daemon") as daemon:
-        daemon.wait_for("started")
-        yield daemon
-
-
-@contextmanager
-def ums(where: Lan, folder: Path, *settings: str) -> Iterator[Daemon]:
-    """Run our UMS beside it."""
-    options = [word for setting in (*QUICK, *settings) for word in ("--set", setting)]
-    serve: tuple[str | Path, ...] = (
-        *UMSLAB,
-        "serve",
-        "--state",
-        folder / "ums",
-        "--listen",
-        SERVER,
-        "--allow-remote",
-        *options,
-    )
-    with in_background("ip", "netns", "exec", where.server, *serve) as daemon:
-        daemon.wait_for("state folder")
-        yield daemon
-
-
-def device(where: Lan, folder: Path, *options: str) -> Finished:
-    """Run a device on the other machine until it is managed, or fails."""
-    how: tuple[str | Path, ...] = ("device", "--state", folder / "device", "--once", "--json", *options)
-    return run("ip", "netns", "exec", where.client, *UMSLAB, *how, check=False)
-
-
-def told(done: Finished) -> list[dict[str, Any]]:
-    """What the device said."""
-    return [json.loads(line) for line in done.out.splitlines()]
-
-
-def reasons(done: Finished, source: str = "dns") -> list[str]:
-    """What it decided about a source."""
-    return [
-        one["data"]["reason"]
-        for one in told(done)
-        if one.get("event") == "discovery" and source == one["data"]["source"]
-    ]
 
 
 def test_dns_only(network: Lan, tmp_path: Path) -> None:
