@@ -6,7 +6,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from umslab_protocol.wire.dhcp import CLIENT_PORT
+from umslab_protocol.wire.dhcp import CLIENT_PORT, hardware_address
+from umslab_protocol.wire.ethernet import EVERYBODY_MAC
 from umslab_runtime.streams import Address
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from umslab_protocol.machines.dhcp_requests import Datagram
     from umslab_runtime.packet import PacketEndpoint
     from umslab_runtime.udp import UdpEndpoint
+
+
+MAX_HEARD = 20_000
 
 
 class DhcpDoor(ABC):
@@ -67,20 +71,26 @@ class PacketDoor(DhcpDoor):
 
     def __init__(self, endpoint: PacketEndpoint) -> None:
         self._endpoint = endpoint
+        self._last: dict[bytes, bytes] = {}
+        """From which MAC each client heard last: its server, or the relay that is its way there."""
 
     def send(self, datagram: Datagram, mac: bytes) -> bool:
-        """Send as one frame."""
+        """Send as one frame; a server that is not on the link is reached by the relay through which it answered."""
         source, destination = (
             (datagram.source, datagram.source_port),
             (datagram.destination, datagram.destination_port),
         )
-        return self._endpoint.send(datagram.payload, mac=mac, source=source, destination=destination)
+        via = self._last.get(mac, EVERYBODY_MAC)
+        return self._endpoint.send(datagram.payload, mac=mac, source=source, destination=destination, via=via)
 
     async def receive(self) -> bytes:
         """Wait for the next datagram for a DHCP client."""
         while True:
             frame = await self._endpoint.receive()
             if frame.destination_port == CLIENT_PORT:
+                if len(self._last) >= MAX_HEARD:
+                    self._last.clear()
+                self._last[hardware_address(frame.payload)] = frame.source_mac
                 return frame.payload
 
     def claim(self, address: IPv4Address, mac: bytes) -> None:

@@ -17,6 +17,7 @@ import trio
 
 from umslab_protocol.machines.dhcp_client import DhcpClient
 from umslab_protocol.machines.dhcp_events import Bound, DhcpEvent, Informed, Lost, Refused, Renewed, State, Unanswered
+from umslab_protocol.wire.dhcp import hardware_address
 from umslab_runtime.policy import TargetRefusedError
 from umslab_runtime.timers import Timers
 from umslab_runtime.udp import DatagramError
@@ -44,7 +45,6 @@ RELEASE_PAUSE_SECONDS = 0.05
 MAX_REFUSALS = 8
 """Kept of each client."""
 MAX_STEPS = 32
-_HARDWARE_LENGTH_AT, _CHADDR_AT = 2, 28  # RFC 2131 figure 1
 
 
 class Outcome(StrEnum):
@@ -218,7 +218,7 @@ class DhcpRunner:
             except DatagramError as error:
                 self._fail(error)
                 return
-            seat = self.seats.get(_chaddr(data))
+            seat = self.seats.get(hardware_address(data))
             if seat is None:
                 self.strangers += 1
             else:
@@ -346,13 +346,6 @@ class DhcpRunner:
         self._raise_failure()
         await self._turn.wait()
         self._raise_failure()
-
-
-def _chaddr(data: bytes) -> bytes:
-    """The hardware address a message is for; the client looks at the rest."""
-    if len(data) <= _CHADDR_AT:
-        return b""
-    return data[_CHADDR_AT : _CHADDR_AT + min(16, data[_HARDWARE_LENGTH_AT])]
 
 
 @asynccontextmanager

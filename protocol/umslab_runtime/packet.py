@@ -58,12 +58,18 @@ class PacketEndpoint:
         self.malformed: Counter[FrameProblem] = Counter()
 
     def send(
-        self, payload: bytes, *, mac: bytes, source: tuple[IPv4Address, int], destination: tuple[IPv4Address, int]
+        self,
+        payload: bytes,
+        *,
+        mac: bytes,
+        source: tuple[IPv4Address, int],
+        destination: tuple[IPv4Address, int],
+        via: bytes = EVERYBODY_MAC,
     ) -> bool:
         """Send one datagram, without waiting; false: there was no room.
 
-        What is meant for one address goes to the MAC that was heard to have it, else to everybody on the link. Raises
-        `TargetRefusedError` and `DatagramError`.
+        What is meant for one address goes to the MAC that was heard to have it, else to `via`: a router, or everybody
+        on the link. Raises `TargetRefusedError` and `DatagramError`.
         """
         to, _ = destination
         self._policy.check_datagram(str(to))
@@ -71,7 +77,7 @@ class PacketEndpoint:
             raise TargetRefusedError(f"{mac.hex(':')} could belong to a real device: the MAC must begin with 02")
         frame = UdpFrame(
             source_mac=mac,
-            destination_mac=EVERYBODY_MAC if to == EVERYBODY else self._neighbours.get(to, EVERYBODY_MAC),
+            destination_mac=EVERYBODY_MAC if to == EVERYBODY else self._neighbours.get(to, via),
             source=source[0],
             source_port=source[1],
             destination=to,

@@ -177,16 +177,17 @@ def test_pool_is_exhausted(kind: ServerKind, tmp_path: Path, network: Lan) -> No
     assert 3 == sum(shown["outcomes"].get(why, 0) for why in ("nobody-offered", "refused", "not-acknowledged"))
 
 
-def test_udhcpc_sees_the_same(tmp_path: Path, network: Lan) -> None:
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_udhcpc_sees_the_same(kind: ServerKind, tmp_path: Path, network: Lan) -> None:
     """Another client, on the same link, with the same vendor class, gets the very bytes that we report."""
-    need("dnsmasq", "udhcpc")
+    need(PROGRAMS[kind], "udhcpc")
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\nenv\n")
     script.chmod(0o755)
     asked = ("-f", "-n", "-q", "-i", "eth0", "-V", "igel-dhcp-1", "-O", "43", "-O", "224", "-O", "226", "-s", script)
 
     wanted = Wanted("192.0.2.10", "HQ", exclusive=True)
-    with serving("dnsmasq", configuration(wanted, ServerKind.DNSMASQ), tmp_path, network):
+    with serving(kind, configuration(wanted, kind), tmp_path, network, DIRECT):
         client = _client(network.umslab(*ON_LINK))
         theirs = run("ip", "netns", "exec", network.client, "udhcpc", *asked).out
     ours = {option["code"]: option["hex"] for option in client["igel"]["options"] if option["code"] in {43, 224, 226}}

@@ -3,14 +3,56 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
 import trio
 
 from umslab_protocol.machines.dhcp_requests import Datagram
-from umslab_runtime.dhcp_door import UdpDoor
+from umslab_protocol.wire.ethernet import EVERYBODY_MAC, UdpFrame, read_frame, write_udp
+from umslab_runtime.dhcp_door import PacketDoor, UdpDoor
 from umslab_runtime.net_memory import MemoryNetwork
+from umslab_runtime.packet import PacketEndpoint
+from umslab_runtime.policy import TargetPolicy
+
+from .test_packet import Cable
+
+
+async def test_packet_door_reaches_a_server_behind_its_relay() -> None:
+    """What came from the relay's MAC shows the way; before that everybody is asked, and others do not matter."""
+    cable = Cable()
+    door = PacketDoor(PacketEndpoint(cable, TargetPolicy(namespace=True)))  # type: ignore[arg-type]
+    ours, relay, server = b"\2\0\0\0\0\1", b"\2\0\0\0\0\2", IPv4Address("10.99.0.1")
+    asked = Datagram(b"ask", IPv4Address("10.77.0.100"), 68, server)
+    seen = []
+    for chaddr in (b"\2\0\0\0\0\\9", ours):
+        door.send(asked, ours)
+        frame = read_frame(cable.far.recv(65_535))
+        assert isinstance(frame, UdpFrame)
+        seen.append(frame.destination_mac)
+        answer = b"\2\1\6" + bytes(25) + chaddr
+        cable.far.send(
+            write_udp(
+                replace(
+                    frame,
+                    source_mac=relay,
+                    source=IPv4Address("10.77.0.1"),
+                    source_port=67,
+                    destination=asked.source,
+                    destination_port=68,
+                    payload=answer,
+                )
+            )
+        )
+        assert answer == await door.receive()
+    door.send(asked, ours)
+    frame = read_frame(cable.far.recv(65_535))
+    assert isinstance(frame, UdpFrame)
+    seen.append(frame.destination_mac)
+
+    assert [EVERYBODY_MAC, EVERYBODY_MAC, relay] == seen
+    door.close()
 
 
 async def test_udp_door() -> None:

@@ -33,6 +33,7 @@ MIN_MESSAGE_BYTES = 300
 """BOOTP relays may drop what is shorter (RFC 1542 section 2.1)."""
 BROADCAST_FLAG = 0x8000
 _FIXED = struct.Struct("!4BIHH4s4s4s4s16s64s128s4s")
+_CHADDR_AT, _CHADDR_BYTES = 28, 16  # RFC 2131 figure 1
 _SNAME_BYTES, _FILE_BYTES = 64, 128
 _OVERLOAD_BYTES = 3  # option 52 itself
 NOWHERE = IPv4Address(0)
@@ -116,6 +117,11 @@ class DhcpMessage:
 
 
 # Reading.
+
+
+def hardware_address(data: bytes) -> bytes:
+    """The hardware address that a datagram is for, whatever else stands in it; empty when it is too short."""
+    return data[_CHADDR_AT : _CHADDR_AT + min(_CHADDR_BYTES, data[2])] if len(data) > _CHADDR_AT else b""
 
 
 def read_message(data: bytes) -> DhcpMessage:

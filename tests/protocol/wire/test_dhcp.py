@@ -17,6 +17,7 @@ from umslab_protocol.wire.dhcp import (
     MessageType,
     Op,
     Quirk,
+    hardware_address,
     read_message,
     write_message,
 )
@@ -101,6 +102,15 @@ def test_malformed(data: bytes, problem: DhcpProblem) -> None:
         read_message(data)
 
     assert problem is caught.value.problem
+
+
+def test_hardware_address() -> None:
+    """Of anything that may be a message, without reading the rest."""
+    message = DhcpMessage(op=Op.REPLY, xid=1, chaddr=b"\2\0\0\0\0\7", options=(Option(53, b"\5"),))
+
+    assert message.chaddr == hardware_address(write_message(message))
+    assert b"" == hardware_address(b"") == hardware_address(bytes(28))
+    assert 16 == len(hardware_address(b"\2\1\xff" + bytes(300)))
 
 
 def test_split_options_are_joined() -> None:
