@@ -17,6 +17,7 @@ from umslab_protocol.machines.dhcp_events import State
 from umslab_protocol.machines.dhcp_requests import igel_identity
 from umslab_protocol.values.firmware import FirmwareVersion
 from umslab_protocol.wire.dhcp import DhcpMessage, MessageType, Op, Quirk, read_message, write_message
+from umslab_protocol.wire.dhcp_names import nameservers, search_domains
 from umslab_protocol.wire.dhcp_options import Code, MalformedDhcpError, Option, gather, read_field, write_options
 from umslab_protocol.wire.igel_dhcp import ExtraCodes, interpret
 
@@ -154,6 +155,17 @@ def test_interpretation(chosen: list[Option], firmware: FirmwareVersion, extra: 
 
     assert all(len(remark.text) < 400 for remark in (*view.reasons, *view.warnings))
     assert all(setting.value and setting.source for setting in view.settings.values())
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.builds(Option, st.sampled_from([6, 15, 119]), st.binary(max_size=300)), max_size=4))
+@example([Option(119, b"\x01a\xc0\x00" * 100)])
+@example([Option(119, b"\0" * 5000)])
+def test_names(chosen: list[Option]) -> None:
+    """Whatever a lease says of names: some that can be used, not many."""
+    assert len(search_domains(chosen)) <= 32
+    assert all(len(name) <= 255 and name.isprintable() for name in search_domains(chosen))
+    assert len(nameservers(chosen)) <= 75
 
 
 # The client.

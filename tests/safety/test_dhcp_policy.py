@@ -26,7 +26,12 @@ LINK = ("--interface", "here")
 
 def lease(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the verb in the namespace."""
-    verb = (sys.executable, "-m", "umslab", "dhcp", "lease", "--timeout", "1", *arguments)
+    return umslab(name, "dhcp", "lease", "--timeout", "1", *arguments)
+
+
+def umslab(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in the namespace."""
+    verb = (sys.executable, "-m", "umslab", *arguments)
     return subprocess.run(
         ["ip", "netns", "exec", name, *verb], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
     )
@@ -75,6 +80,38 @@ def test_counters_would_tell(prefix: str, arguments: tuple[str, ...]) -> None:
         done = lease(name, *arguments)
 
         assert 3 == done.returncode, done.stderr
+        assert sent(name) > before
+
+
+@pytest.mark.parametrize(
+    ("prefix", "arguments", "words"),
+    [
+        ("lab-", ("--dhcp-relay", NEIGHBOUR, "--dhcp-giaddr", HERE), f"say so with --i-own {NEIGHBOUR}"),
+        ("lab-", ("--dhcp-relay", "8.8.8.8", "--dhcp-giaddr", HERE, "--i-own", "8.8.8.8"), "public address"),
+        ("umslab-", ("--dhcp-interface", "here", "--unit-id", "00E0C5000001"), "could belong to a real device"),
+    ],
+)
+def test_devices_are_refused_too(prefix: str, arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    """A device that is to lease by itself says why it does not, and nothing has left."""
+    with namespace(prefix) as name:
+        before = sent(name)
+        done = umslab(name, "device", "--once", "--dhcp-timeout", "1", "--state", str(tmp_path), *arguments)
+
+        assert 3 == done.returncode
+        assert words in done.stdout + done.stderr
+        assert before == sent(name)
+
+
+def test_device_leases_in_a_namespace(tmp_path: Path) -> None:
+    """Where it may ask, the counters tell that it did."""
+    with namespace("umslab-") as name:
+        before = sent(name)
+        done = umslab(
+            name, "device", "--once", "--dhcp-timeout", "1", "--state", str(tmp_path), "--dhcp-interface", "here"
+        )
+
+        assert 3 == done.returncode, done.stderr
+        assert "nobody offered an address" in done.stdout
         assert sent(name) > before
 
 
