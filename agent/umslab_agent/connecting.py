@@ -14,7 +14,7 @@ import trio
 
 from umslab_agent.explain import ERRORS, MAX_DETAIL, explain, explain_session_refusal
 from umslab_agent.happenings import Kind
-from umslab_agent.kept import ADDRESSES, InboxMessage, Reached
+from umslab_agent.kept import ADDRESSES, InboxMessage, Reached, Unknown
 from umslab_agent.link import Link, SessionRefused, open_link
 from umslab_agent.parameters import Ranking
 from umslab_agent.unit import stamp
@@ -152,6 +152,15 @@ def sum_up(asked: Sequence[Asked]) -> Failure:
     detail = "; ".join(f"{target}: {failure.detail}" for target, failure in asked)
     waits = [failure.retry_after for failure in failures if failure.retry_after is not None]
     return replace(chosen, detail=detail[:MAX_DETAIL], retry_after=min(waits, default=None))
+
+
+def note_unknown(unit: Unit, failure: Failure) -> None:
+    """Keep since when servers call the device unknown, over restarts (L5)."""
+    if failure.reason is Reason.UNKNOWN_DEVICE and not unit.folder.unknown.exists():
+        try:
+            unit.folder.unknown.save(Unknown(since=stamp(unit.utc())))
+        except OSError as error:
+            unit.tell(Kind.RELEASE, f"not kept that a server calls this device unknown: {error}")
 
 
 def give_up(unit: Unit, asked: Sequence[Asked]) -> None:

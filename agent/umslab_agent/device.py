@@ -25,10 +25,9 @@ from umslab_agent.errors import DeviceFolderError
 from umslab_agent.explain import explain, explain_close
 from umslab_agent.happenings import Kind, ignore
 from umslab_agent.installing import Installer
-from umslab_agent.kept import Unknown
 from umslab_agent.onboarding import Onboarding
 from umslab_agent.reports import Reports, Topic
-from umslab_agent.unit import Unit, stamp, unit_seed
+from umslab_agent.unit import Unit, unit_seed
 from umslab_certs.errors import CertificateError
 from umslab_protocol.machines.device_life import (
     TRANSITIONS,
@@ -167,8 +166,7 @@ class Device:
         try:
             return await self._live()
         finally:
-            if self._discovery is not None:
-                self._discovery.leave(self._unit, release=True)
+            self._leave_network(release=True)
             await self._unit.jobs.stop_all()
 
     async def _live(self) -> State:
@@ -179,6 +177,9 @@ class Device:
             if Command.FORGET in commands:
                 self._forget()
                 commands = []
+            over = not commands and self._life.deadline() is None and self._life.state is not State.SUSPENDED
+            if over:
+                self._leave_network(release=True)  # told before the end is
             self._tell()
             departure = self._departure
             if departure is not None and type(departure) in TRANSITIONS[self._life.state]:
@@ -186,7 +187,7 @@ class Device:
             elif commands:
                 event = await self._do(commands[0])
                 commands = [Command.RENEW] if event is None else await self._handle(event)
-            elif self._life.deadline() is None and self._life.state is not State.SUSPENDED:
+            elif over:
                 return self._life.state
             else:
                 commands = await self._rest()
@@ -199,9 +200,12 @@ class Device:
         self._departure = None
         await self._unit.jobs.stop_all()
         self._commands.stopped()
-        if self._discovery is not None:
-            self._discovery.leave(self._unit, release=isinstance(departure, ShuttingDown | Resetting))
+        self._leave_network(release=isinstance(departure, ShuttingDown | Resetting))
         return self._life.handle(departure, self._unit.now())
+
+    def _leave_network(self, *, release: bool) -> None:
+        if self._discovery is not None:
+            self._discovery.leave(self._unit, release=release)
 
     async def _rest(self) -> list[Command]:
         """Wait for the deadline, or for somebody who wakes the device up."""
@@ -287,7 +291,7 @@ class Device:
             if self._discovery is not None:
                 self._discovery.tell_refusals(unit, nobody.asked)
                 self._discovery.look_again(self._onboarding)
-            self._note_unknown(nobody.failure)
+            connecting.note_unknown(unit, nobody.failure)
             return StepFailed(nobody.failure)
         except DAMAGE as error:
             return StepFailed(_damaged(Phase.CONNECT, error))
@@ -338,15 +342,6 @@ class Device:
         self._tell()
         if self._departure is not None:  # it came while the session was being opened
             self._close("going away")
-
-    def _note_unknown(self, failure: Failure) -> None:
-        """Keep since when servers call the device unknown, over restarts (L5)."""
-        folder = self._unit.folder
-        if failure.reason is Reason.UNKNOWN_DEVICE and not folder.unknown.exists():
-            try:
-                folder.unknown.save(Unknown(since=stamp(self._unit.utc())))
-            except OSError as error:
-                self._unit.tell(Kind.RELEASE, f"not kept that a server calls this device unknown: {error}")
 
     def _after(self, closed: Closed, *, told_deleted: bool) -> Event | None:
         if told_deleted and self._life.state is State.ONLINE:

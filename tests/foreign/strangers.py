@@ -111,6 +111,11 @@ class Daemon:
             self._moved.notify_all()
 
     @property
+    def pid(self) -> int:
+        """Its process number."""
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """Everything printed so far."""
         with self._moved:

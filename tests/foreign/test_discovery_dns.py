@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from .dhcp_lab import CLIENT, SERVER, Lan, lan
 from .discovery_lab import UMSLAB, device, dns, reasons, told, ums
-from .strangers import need, run
+from .strangers import in_background, need, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +68,31 @@ def test_failures_are_told_apart(network: Lan, tmp_path: Path, line: str, reason
 
         assert 3 == done.code
         assert reason == reasons(done)[-1]
+
+
+def test_points_elsewhere(network: Lan, tmp_path: Path) -> None:
+    """Something answers there, and it is no UMS: told apart from nobody and from a name that is not there (D13)."""
+    other = (sys.executable, "-m", "http.server", "8443", "--bind", SERVER, "--directory", tmp_path)
+    with (
+        dns(network, tmp_path, f"host-record=igelrmserver.lab.example,{SERVER}"),
+        in_background("ip", "netns", "exec", network.server, *other, env={"PYTHONUNBUFFERED": "1"}) as web,
+    ):
+        web.wait_for("Serving HTTP")
+        done = device(network, tmp_path, "--nameserver", SERVER, "--search-domain", "lab.example", "--i-own", SERVER)
+
+        assert ["found", "trust-first-use", "points-elsewhere"] == reasons(done)
+        assert "not a UMS (D13)" in told(done)[-1]["failure"]["hint"]
+
+
+def test_silent_name_server(network: Lan, tmp_path: Path) -> None:
+    """One that takes the question and never answers is a timeout."""
+    need("socat")
+    silent = ("socat", "-d", "-d", "-u", f"UDP4-RECV:5353,bind={SERVER}", "OPEN:/dev/null")
+    with in_background("ip", "netns", "exec", network.server, *silent) as server:
+        server.wait_for("starting data transfer loop")
+        done = device(network, tmp_path, "--nameserver", f"{SERVER}:5353", "--search-domain", "lab.example")
+
+        assert "timeout" == reasons(done)[-1]
 
 
 def test_consent(network: Lan, tmp_path: Path) -> None:

@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Show umslab at work: a server, 25 devices, their settings, a reboot wave, a new root, and refusals with reasons.
 
-Everything runs on loopback, takes less than two minutes and leaves nothing behind.
+Everything runs on loopback, takes less than two minutes and leaves nothing behind. With --discovery: devices that know
+nothing lease from a real dnsmasq, find their UMS by DHCP or DNS and register automatically, in network namespaces of
+their own. That needs Linux, root, ip and dnsmasq.
+
+Examples:
+    umslab demo
+    umslab demo --discovery
 """
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -19,12 +26,21 @@ app = typer.Typer(**SETTINGS)
 
 
 @app.command(help=help_text(__doc__))
-def demo() -> None:
+def demo(
+    *,
+    discovery: Annotated[
+        bool, typer.Option("--discovery", help="Show how devices find their UMS, in network namespaces.")
+    ] = False,
+) -> None:
     """Show umslab at work."""
     logs.configure(as_json=False, level="error")
+    missing = story.what_is_missing() if discovery else []
+    if missing:
+        raise UserError(f"the demo of discovery is not possible here: {'; '.join(missing)}")
+    run = story.discovery.run if discovery else story.run
     with tempfile.TemporaryDirectory(prefix="umslab-demo-") as name, story.Show() as show:
         try:
-            run_async(story.run, Path(name), show)
+            run_async(run, Path(name), show)
         except story.DemoFailedError as error:
             raise UserError(f"the demo failed: {error}", exit_codes.FAILED) from None
         except KeyboardInterrupt:

@@ -7,8 +7,10 @@ the devices are the real devices, all in this process.
 
 from __future__ import annotations
 
+from umslab.demo import discovery
+from umslab.demo.lan import what_is_missing
 from umslab.demo.process import DemoFailedError
 from umslab.demo.show import Show
 from umslab.demo.story import run
 
-__all__ = ["DemoFailedError", "Show", "run"]
+__all__ = ["DemoFailedError", "Show", "discovery", "run", "what_is_missing"]

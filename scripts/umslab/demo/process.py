@@ -29,6 +29,9 @@ class Server:
 
     folder: Path
     port: int = 0
+    prefix: tuple[str, ...] = ()
+    """Stands before the command, such as `ip netns exec NAME`."""
+    options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
@@ -36,10 +39,11 @@ class Server:
         """Start it, wait until it accepts connections."""
         ready = self.folder / "ready.json"
         ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "umslab", "serve", "--state", str(self.folder), "--port", str(self.port)]
+        serve = (sys.executable, "-m", "umslab", "serve", "--state", str(self.folder), "--port", str(self.port))
+        command = [*self.prefix, *serve, *self.options]
         log = (self.folder / "serve.log").open("ab")
         with log:
-            self.process = _start_process([*command, "--ready-file", str(ready)], log)
+            self.process = start_process([*command, "--ready-file", str(ready)], log)
         with trio.move_on_after(_START_SECONDS):
             while not ready.exists():
                 if self.process.poll() is not None:
@@ -69,5 +73,6 @@ class Server:
             return await client.call(name, **args)
 
 
-def _start_process(command: list[str], log: BinaryIO) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603 - ourselves
+def start_process(command: list[str], log: BinaryIO) -> subprocess.Popen[bytes]:
+    """Start a program of the demo."""
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603 - no shell
