@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Accepts connections, puts TLS and HTTP on them, and bounds them all.
+"""Accepts connections, puts TLS on them, then HTTP or what else is spoken there, and bounds them all.
 
 A connection takes one task from accept to close. At most `limits.handshakes` are in the TLS handshake; at most
-`limits.connections` are open, the next `OVERFLOW` are told 503, and beyond those the listen backlog waits. Whatever one
-connection does, the others go on.
+`limits.connections` are open, the next `OVERFLOW` are told that there are too many (HTTP: 503), and beyond those the
+listen backlog waits. Servers that are given the same `Room` share these numbers. Whatever one connection does, the
+others go on.
 """
 
 from __future__ import annotations
 
 import contextlib
 import resource
+from abc import ABC, abstractmethod
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -38,38 +40,62 @@ _CLOSE_SECONDS = 3.0
 log = structlog.get_logger(__name__)
 
 
-class ConnectionServer:
-    """Serves one application on any number of listeners."""
+class Room:
+    """How many connections there may be, whatever they speak, and what became of them."""
 
-    def __init__(
-        self,
-        app: Application,
-        *,
-        context: Callable[[], ssl.SSLContext],
-        limits: Limits,
-        clock: Clock,
-        server_name: str,
-    ) -> None:
-        """`context` is asked at every connection, so that a renewed certificate takes effect at once."""
-        self._app = app
-        self._context = context
-        self._limits = limits
-        self._clock = clock
-        self._server_name = server_name
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
         descriptors = descriptor_limit()
-        self._most = min(limits.connections, descriptors - min(_SPARE_DESCRIPTORS, descriptors // 2))
-        self._gate = HandshakeGate(limits.handshake_steps)
+        self.most = min(limits.connections, descriptors - min(_SPARE_DESCRIPTORS, descriptors // 2))
+        """Connections beyond it are told that there are too many."""
+        self._places = trio.CapacityLimiter(self.most + OVERFLOW)
         self._handshakes = trio.CapacityLimiter(limits.handshakes)
-        self._room = trio.CapacityLimiter(self._most + OVERFLOW)
-        self._http: set[HttpConnection] = set()
-        self._listeners: list[Listener] = []
-        self._stopping = False
+        self.gate = HandshakeGate(limits.handshake_steps)
         self.counters: Counter[str] = Counter()
 
     @property
     def open_connections(self) -> int:
         """How many connections are open now, handshakes included."""
-        return int(self._room.borrowed_tokens)
+        return int(self._places.borrowed_tokens)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether there are more than there should be."""
+        return self.open_connections > self.most
+
+    async def enter(self, token: object) -> None:
+        """Wait for a place, and for one among the handshakes."""
+        await _take(self._places, token)
+        await _take(self._handshakes, token)
+
+    def end_handshake(self, token: object) -> None:
+        """The handshake is over, well or not."""
+        self._handshakes.release_on_behalf_of(token)
+
+    def leave(self, token: object) -> None:
+        """The connection is over."""
+        self._places.release_on_behalf_of(token)
+
+
+class StreamServer(ABC):
+    """Accepts connections on any number of listeners and puts TLS on them; what is spoken is up to the subclass."""
+
+    def __init__(self, *, context: Callable[[], ssl.SSLContext], room: Room) -> None:
+        """`context` is asked at every connection, so that a renewed certificate takes effect at once."""
+        self._context = context
+        self._room = room
+        self._listeners: list[Listener] = []
+        self._stopping = False
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What became of connections; of all that share the room."""
+        return self._room.counters
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open now, handshakes included; of all that share the room."""
+        return self._room.open_connections
 
     async def serve(self, listeners: Sequence[Listener]) -> None:
         """Serve until `stop_accepting`, then until the last connection has ended."""
@@ -79,12 +105,14 @@ class ConnectionServer:
                 nursery.start_soon(self._accept_from, listener, nursery)
 
     def stop_accepting(self) -> None:
-        """Close the listeners; let requests under way finish and idle connections go."""
+        """Close the listeners; connections go on."""
         self._stopping = True
         for listener in self._listeners:
             listener.close()
-        for connection in self._http:
-            connection.close_when_idle()
+
+    @abstractmethod
+    async def converse(self, stream: TLSStream, *, crowded: bool) -> None:
+        """Speak on a stream whose handshake is done; the caller closes it. `crowded`: just say that it is too much."""
 
     async def _accept_from(self, listener: Listener, nursery: trio.Nursery) -> None:
         with contextlib.suppress(trio.ClosedResourceError):
@@ -92,8 +120,7 @@ class ConnectionServer:
                 transport = await listener.accept()
                 token = object()  # nobody in particular borrows: the connection's task gives back what this one took
                 try:
-                    await _take(self._room, token)
-                    await _take(self._handshakes, token)
+                    await self._room.enter(token)
                 except BaseException:
                     transport.abort()
                     raise
@@ -105,7 +132,7 @@ class ConnectionServer:
             try:
                 stream = await self._secure(transport)
             finally:
-                self._handshakes.release_on_behalf_of(token)
+                self._room.end_handshake(token)
             if stream is not None:
                 await self._serve_stream(stream)
         except Exception:
@@ -113,13 +140,13 @@ class ConnectionServer:
             self.counters["defects"] += 1
             log.exception("defect: a connection ended by an error of ours", peer=str(transport.peer))
         finally:
-            self._room.release_on_behalf_of(token)
+            self._room.leave(token)
 
     async def _secure(self, transport: Transport) -> TLSStream | None:
         try:
             stream = transport.wrap_tls(self._context(), server_side=True)
-            with trio.move_on_after(self._limits.handshake_seconds):
-                await stream.do_handshake(self._gate)
+            with trio.move_on_after(self._room.limits.handshake_seconds):
+                await stream.do_handshake(self._room.gate)
                 return stream
             refused = TLSError(TLSProblem.TRUNCATED, "the handshake took too long")
         except TLSError as error:
@@ -130,19 +157,50 @@ class ConnectionServer:
 
     async def _serve_stream(self, stream: TLSStream) -> None:
         try:
-            switched = await self._serve_http(stream)
-            if switched is not None:
-                run, first_bytes = switched
-                del switched
-                await run(stream, first_bytes)
+            await self.converse(stream, crowded=self._room.is_crowded)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the peer is gone; nothing it does may end the server
         finally:
             with trio.move_on_after(_CLOSE_SECONDS, shield=True):
                 await stream.aclose()
 
-    async def _serve_http(self, stream: TLSStream) -> tuple[SwitchedRun, bytes] | None:
-        app = self._answer if self.open_connections <= self._most else _busy
+
+class ConnectionServer(StreamServer):
+    """Serves one HTTP application."""
+
+    def __init__(
+        self,
+        app: Application,
+        *,
+        context: Callable[[], ssl.SSLContext],
+        limits: Limits,
+        clock: Clock,
+        server_name: str,
+        room: Room | None = None,
+    ) -> None:
+        """Without a `room` it has one of its own, bounded by the limits."""
+        super().__init__(context=context, room=room or Room(limits))
+        self._app = app
+        self._limits = limits
+        self._clock = clock
+        self._server_name = server_name
+        self._http: set[HttpConnection] = set()
+
+    def stop_accepting(self) -> None:
+        """Close the listeners; let requests under way finish and idle connections go."""
+        super().stop_accepting()
+        for connection in self._http:
+            connection.close_when_idle()
+
+    async def converse(self, stream: TLSStream, *, crowded: bool) -> None:
+        """Speak HTTP, and what a request has switched to."""
+        switched = await self._serve_http(stream, _busy if crowded else self._answer)
+        if switched is not None:
+            run, first_bytes = switched
+            del switched
+            await run(stream, first_bytes)
+
+    async def _serve_http(self, stream: TLSStream, app: Application) -> tuple[SwitchedRun, bytes] | None:
         connection = HttpConnection(stream, app, limits=self._limits, clock=self._clock, server_name=self._server_name)
         self._http.add(connection)
         if self._stopping:

@@ -240,15 +240,13 @@ def test_limit_leaves_descriptors_for_the_rest(pki: Pki) -> None:
     """The connection limit is never more than the process has descriptors for; some are kept for other things."""
     script = """
 import resource, trio
-from umslab_runtime.clock import SystemClock
-from umslab_runtime.connections import ConnectionServer, descriptor_limit, raise_descriptor_limit
+from umslab_runtime.connections import Room, descriptor_limit, raise_descriptor_limit
 from umslab_runtime.limits import Limits
 
 async def main():
     for limit in (2000, 300, 64):
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, 2000))
-        server = ConnectionServer(None, context=None, limits=Limits(), clock=SystemClock(), server_name="x")
-        print(descriptor_limit(), server._most)
+        print(descriptor_limit(), Room(Limits()).most)
     print(raise_descriptor_limit(), descriptor_limit())
 
 trio.run(main)
