@@ -225,7 +225,7 @@ def _explain_bind(host: str, port: int, error: OSError) -> str:
     where = Address(host, port)
     match error.errno:
         case errno.EADDRINUSE:
-            return f"{where} is in use: stop the program that listens there or choose another port (--port 0: any free)"
+            return f"{where} is in use: stop the program that listens there or choose another port (0: any free one)"
         case errno.EACCES:
             return f"{where} may not be listened on by this user: choose a port above 1023"
         case errno.EADDRNOTAVAIL:

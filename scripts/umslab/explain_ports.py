@@ -27,7 +27,9 @@ class Port:
 
 PORTS: tuple[Port, ...] = (
     Port("P1", "8443", "TCP, TLS 1.3", "device", "UMS", "all of OS 12: on board (EST), then one WebSocket", (12,)),
-    Port("P2", "8443", "TCP, TLS", "device", "UMS", "files: settings, certificates, customisation, firmware", (11,)),
+    Port(
+        "P2", "8443", "TCP, TLS", "device", "UMS", "files: settings, certificates, firmware (in umslab: 30003)", (11,)
+    ),
     Port("P3", "8443", "TCP, TLS", "device", "UMS", "apps, where the UMS is the update proxy (/ums-appproxy/)", (12,)),
     Port("P7", "30001", "TCP, TLS 1.2", "device", "UMS", "registration, settings, status; can be changed", (11,)),
     Port("P10", "30005", "TCP", "UMS", "device", "the UMS pushes commands and settings", (11,)),

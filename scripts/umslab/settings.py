@@ -67,7 +67,7 @@ class Assigned:
 def parse_assignment(text: str) -> tuple[str, Assigned]:
     """Read `KEY=VALUE` of `--set`. Raises `SettingsError`."""
     key, equals, value = text.partition("=")
-    if not equals or not re.fullmatch(r"[a-z_]+(\.[a-z_]+)*", key.strip()):
+    if not equals or not re.fullmatch(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*", key.strip()):
         raise SettingsError(f"--set takes KEY=VALUE, such as limits.header_seconds=5, not {text[:60]!r}")
     return key.strip(), Assigned(_value(value.strip()), value.strip())
 

@@ -4,12 +4,13 @@
 connections -> router -> est -> enrolment -> keys, registry, store
                       -> ws-connect -> device sessions -> registry, presence, store
                       -> pages -> status
+TCP 30001 -> OS 11 contacts and registration -> device sessions
+TCP 30005 <- OS 11 calls <- reach <- configuration, commands, registry
 control socket -> the same services
 """
 
 from __future__ import annotations
 
-import secrets
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from umslab_protocol.machines.session_server import SessionRules
 from umslab_protocol.wire.close_codes import CloseCode
 from umslab_protocol.wire.codec import JsonCodec
 from umslab_protocol.wire.messages import Heartbeat
-from umslab_runtime.connections import ConnectionServer
+from umslab_runtime.connections import ConnectionServer, Room
 from umslab_runtime.control import ControlServer, open_control_listener
 from umslab_runtime.session_host import open_session_host
 from umslab_server import backup
@@ -31,13 +32,17 @@ from umslab_server.certificates import encode_issued
 from umslab_server.control.tables import build_control
 from umslab_server.front.automatic import AutomaticFront
 from umslab_server.front.est import Est
-from umslab_server.front.files import FileFront
+from umslab_server.front.files import FileFront, by_certificate
 from umslab_server.front.pages import Pages
 from umslab_server.front.routes import Router, build_table
 from umslab_server.front.ws_connect import WsConnect
+from umslab_server.os11.ports import Os11Ports, new_session_id
+from umslab_server.registering import count_generations
 from umslab_server.services import Means, Services, open_services
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from umslab_protocol.wire.codec import SessionCodec
     from umslab_runtime.clock import Clock
     from umslab_runtime.executor import Executor
@@ -72,12 +77,27 @@ class Ready:
     """A server that accepts connections."""
 
     addresses: list[str]
+    os11_addresses: list[str]
+    """Where OS 11 devices call; empty where OS 11 is off."""
+    file_transfer_addresses: list[str]
+    """Where OS 11 devices fetch files."""
     root: Path
     token: str
     control: Path | None
     services: Services
     over: trio.Event
     """Set when `run` has ended in order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Doors:
+    """What devices and people come in by."""
+
+    room: Room
+    host: SessionHost
+    listeners: list[Listener]
+    os11: Os11Ports | None
+    control: tuple[trio.SocketListener, Path] | None
 
 
 class UmsServer:
@@ -106,13 +126,16 @@ class UmsServer:
         with self._folder.locked():
             async with AsyncExitStack() as stack:
                 services = await self._open_services(stack)
-                listeners = [await self._listen(host, stack) for host in self._config.listen]
+                listeners = await self._listen(self._config.port, stack)
                 control = await self._listen_for_control(stack)
                 await self._announce(listeners, stack)
                 host = await stack.enter_async_context(
                     open_session_host(self._world.clock, write_seconds=self._config.limits.write_seconds)
                 )
-                await self._serve(services, host, listeners, control, task_status)
+                room = Room(self._config.limits)
+                os11 = await self._open_os11(services, host, room, stack)
+                doors = _Doors(room=room, host=host, listeners=listeners, os11=os11, control=control)
+                await self._serve(services, doors, task_status)
         self._over.set()
 
     async def _open_services(self, stack: AsyncExitStack) -> Services:
@@ -126,10 +149,33 @@ class UmsServer:
         )
         return await open_services(self._config, self._folder, means, stack)
 
-    async def _listen(self, host: str, stack: AsyncExitStack) -> Listener:
-        listener = await self._world.network.listen(host, self._config.port)
-        stack.callback(listener.close)
-        return listener
+    async def _listen(self, port: int, stack: AsyncExitStack) -> list[Listener]:
+        listeners = []
+        for host in self._config.listen:
+            listeners.append(await self._world.network.listen(host, port))
+            stack.callback(listeners[-1].close)
+        return listeners
+
+    async def _open_os11(
+        self, services: Services, host: SessionHost, room: Room, stack: AsyncExitStack
+    ) -> Os11Ports | None:
+        communication = services.certificates.communication
+        if communication is None:
+            return None
+        return Os11Ports(
+            self._config,
+            services,
+            communication,
+            host,
+            listeners=await self._listen(self._config.os11_port, stack),
+            file_listeners=await self._listen(self._config.os11_file_transfer_port, stack),
+            network=self._world.network,
+            codec=self._world.codec,
+            rules=self._rules(),
+            server_name=self._name,
+            room=room,
+            check_time=self._world.check_time,
+        )
 
     async def _listen_for_control(self, stack: AsyncExitStack) -> tuple[trio.SocketListener, Path] | None:
         if not self._world.control_socket:
@@ -161,40 +207,46 @@ class UmsServer:
             services.sessions,
             host,
             codec=self._world.codec,
-            rules=SessionRules(
-                hello_within=config.sessions.hello_seconds,
-                ping_after=config.sessions.ping_seconds,
-                pong_within=config.sessions.pong_seconds,
-                max_message_bytes=config.sessions.message_bytes,
-                heartbeat=_heartbeat(config.heartbeat),
-            ),
+            rules=self._rules(),
             server_name=self._name,
-            new_session_id=lambda: secrets.token_hex(8),
+            new_session_id=new_session_id,
         )
         pages = Pages(services.status, self._version)
-        files = FileFront(services.files, services.sessions)
+        files = FileFront(services.files, by_certificate(services.sessions))
         automatic = AutomaticFront(services.automatic)
         return Router(build_table(est, ws_connect, pages, files, automatic, est_alias=config.enrolment.alias))
+
+    def _rules(self) -> SessionRules:
+        config = self._config
+        return SessionRules(
+            hello_within=config.sessions.hello_seconds,
+            ping_after=config.sessions.ping_seconds,
+            pong_within=config.sessions.pong_seconds,
+            max_message_bytes=config.sessions.message_bytes,
+            heartbeat=_heartbeat(config.heartbeat),
+        )
 
     async def _serve(
         self,
         services: Services,
-        host: SessionHost,
-        listeners: list[Listener],
-        control: tuple[trio.SocketListener, Path] | None,
+        doors: _Doors,
         task_status: trio.TaskStatus[Ready],
     ) -> None:
         connections = ConnectionServer(
-            self._build_front(services, host),
+            self._build_front(services, doors.host),
             context=services.certificates.context,
             limits=self._config.limits,
             clock=self._world.clock,
             server_name=self._name,
+            room=doors.room,
         )
+        os11 = doors.os11
         async with trio.open_nursery() as background:
             background.start_soon(services.store.run)
             background.start_soon(services.workers.run)
-            await self._start(services, listeners)
+            if os11 is not None:
+                await os11.start()
+            await self._start(services, doors.listeners)
             for task in (
                 services.status.recompute,
                 services.configuration.run,
@@ -202,16 +254,20 @@ class UmsServer:
                 services.jobs.run,
             ):
                 background.start_soon(task)
-            if control is not None:
-                background.start_soon(self._build_control(services, connections).serve, control[0])
+            if doors.control is not None:
+                background.start_soon(self._build_control(services, connections).serve, doors.control[0])
             async with trio.open_nursery() as serving:
-                serving.start_soon(connections.serve, listeners)
+                serving.start_soon(connections.serve, doors.listeners)
+                if os11 is not None:
+                    serving.start_soon(os11.serve)
                 task_status.started(
                     Ready(
-                        addresses=[str(listener.address) for listener in listeners],
+                        addresses=_addresses(doors.listeners),
+                        os11_addresses=_addresses([] if os11 is None else os11.listeners),
+                        file_transfer_addresses=_addresses([] if os11 is None else os11.file_listeners),
                         root=self._folder.web / "root.pem",
                         token=str(services.certificates.token),
-                        control=None if control is None else control[1],
+                        control=None if doors.control is None else doors.control[1],
                         services=services,
                         over=self._over,
                     )
@@ -219,9 +275,9 @@ class UmsServer:
                 await self._stop.wait()
                 if self._announcement is not None:
                     self._announcement.withdraw()
-                for listener in listeners:
+                for listener in doors.listeners:
                     listener.close()  # also when `serve` has not come to it yet
-                await self._drain(services, connections, serving)
+                await self._drain(services, connections, os11, serving)
             background.cancel_scope.cancel()
         await services.store.drain()
 
@@ -244,11 +300,17 @@ class UmsServer:
         )
         return ControlServer(control.handle)
 
-    async def _drain(self, services: Services, connections: ConnectionServer, serving: trio.Nursery) -> None:
+    async def _drain(
+        self, services: Services, connections: ConnectionServer, os11: Os11Ports | None, serving: trio.Nursery
+    ) -> None:
         """Refuse what is new, let what is under way finish, tell the sessions goodbye; then no more patience."""
         services.sessions.stop()
         connections.stop_accepting()
-        services.presence.close_all(CloseCode.GOING_AWAY, "the server is stopping")
+        if os11 is not None:
+            os11.stop()
+        services.reach.close_all(CloseCode.GOING_AWAY, "the server is stopping")
+        if os11 is not None:
+            serving.start_soon(os11.drain)
         serving.cancel_scope.deadline = trio.current_time() + self._config.drain_seconds
 
     async def _status(self, services: Services, connections: ConnectionServer) -> dict[str, Any]:
@@ -258,7 +320,9 @@ class UmsServer:
             "reasons": services.status.reasons,
             "notices": services.automatic.notices(),
             "devices": await services.registry.count(),
+            "generations": await services.store.read(count_generations),
             "sessions": len(services.presence),
+            "os11_contacts": services.reach.contacts,
             "connections": connections.open_connections,
             "counters": dict(sorted(connections.counters.items())),
             "events": services.store.feed.value,
@@ -267,6 +331,10 @@ class UmsServer:
     async def _backup(self, path: Path) -> dict[str, Any]:
         clock, folder = self._world.clock, self._folder
         return await self._world.writer.run(lambda: backup.make(folder, path, version=self._version, now=clock.utc()))
+
+
+def _addresses(listeners: Sequence[Listener]) -> list[str]:
+    return [str(listener.address) for listener in listeners]
 
 
 def _heartbeat(config: HeartbeatConfig) -> Heartbeat | None:

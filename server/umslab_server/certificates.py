@@ -74,6 +74,19 @@ def refuse_lost(folder: StateFolder) -> None:
         raise CertificateError(Fault.INCOMPLETE, f"{lost[0]} is not there, although {folder.registry} is", hint)
 
 
+def refuse_lost_os11(folder: StateFolder, devices: int) -> None:
+    """Raise `CertificateError` when OS 11 devices are registered but the certificate they have pinned is gone (G6)."""
+    file = folder.os11 / TCKEY
+    if devices and not file.exists():
+        hint = (
+            "restore a backup; or start with `--set os11.enabled=false` and delete these devices for good, because "
+            "with another certificate they must register anew (G6)"
+        )
+        raise CertificateError(
+            Fault.INCOMPLETE, f"{file} is not there, although {devices} OS 11 devices have pinned it", hint
+        )
+
+
 class Certificates:
     """Holds the certificates and the TLS context made of them."""
 
@@ -87,7 +100,10 @@ class Certificates:
         clock: Clock,
         executor: Executor,
         store: Store,
+        communication: DeviceCommunication | None = None,
     ) -> None:
+        """`communication` is what OS 11 devices are shown; None where OS 11 is off."""
+        self.communication = communication
         self._web = web
         self._clients = clients
         self._names = names
@@ -213,11 +229,14 @@ class Certificates:
 
     def describe(self) -> dict[str, Any]:
         """Everything about them that is no secret."""
-        return describe(self._web, self._clients)
+        return describe(self._web, self._clients, self.communication)
 
 
-def describe(web: WebCertificates, clients: ClientAuthority) -> dict[str, Any]:
+def describe(
+    web: WebCertificates, clients: ClientAuthority, communication: DeviceCommunication | None = None
+) -> dict[str, Any]:
     """Tell what a UMS shows of its certificates (C20-C22)."""
+    os11 = {} if communication is None else {"device_communication": describe_one(communication.certificate)}
     return {
         "token": str(web.token),
         "root": describe_one(web.root),
@@ -226,6 +245,7 @@ def describe(web: WebCertificates, clients: ClientAuthority) -> dict[str, Any]:
         "next_root": None if web.successor is None else describe_one(web.successor.root),
         "client_ca": describe_one(clients.authority.certificate),
         "earlier_client_cas": [describe_one(certificate) for certificate in clients.earlier],
+        **os11,
     }
 
 

@@ -2,7 +2,8 @@
 """What the registry does with management sessions: lets devices in, keeps what they say, notes when they leave.
 
 "Unknown device" (410) is told apart from every other refusal (403) and from "busy" (503), because a device reacts to it
-differently (facts L5, L7). A deleted device is let in once more, only to be told that it was deleted (L4).
+differently (facts L5, L7). A deleted device is let in once more, only to be told that it was deleted (L4). OS 11
+devices are let in by their key (os11/contacts.py); from the hello on their sessions are handled here too.
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ if TYPE_CHECKING:
     from umslab_protocol.values.unit_id import UnitId
     from umslab_runtime.clock import Clock
     from umslab_runtime.http import Peer
-    from umslab_server.presence import Presence
+    from umslab_server.reach import Reach
     from umslab_server.sessions import Handler, OnGreeted
     from umslab_server.store import Store, Writer
 
 NO_CERTIFICATE = NotAdmitted(
     403, Refusal.NO_CERTIFICATE, "ws-connect needs the client certificate that enrolment issued"
 )
+_ENDS_OF_CONTACT = {CloseCode.NORMAL, CloseCode.GOING_AWAY, CloseCode.DEREGISTERED}
 BUSY = NotAdmitted(503, Refusal.BUSY, "the registry is busy", retry_after=5.0)
 
 
@@ -49,7 +51,7 @@ class DeviceSessions:
     def __init__(
         self,
         store: Store,
-        presence: Presence,
+        reach: Reach,
         *,
         clock: Clock,
         accept_expired: bool,
@@ -58,13 +60,13 @@ class DeviceSessions:
     ) -> None:
         """`handlers` take the messages of known devices by type; `on_greeted` are called in order after each hello."""
         self._store = store
-        self._presence = presence
+        self._reach = reach
         self._clock = clock
         self._accept_expired = accept_expired
         self._handlers = handlers
         self._on_greeted = on_greeted
         self._stopping = False
-        presence.on_deregistered = self._deregistered
+        reach.presence.on_deregistered = self._deregistered
 
     def stop(self) -> None:
         """From now on everybody is told that the server is busy."""
@@ -130,16 +132,19 @@ class DeviceSessions:
     def left(self, session: LiveSession, closed: Closed) -> None:
         """Note that a session is over."""
         session.forsake()
-        if not self._presence.leave(session):
+        if not self._reach.leave(session):
             return
         unit_id, code, reason = session.unit_id, int(closed.code), closed.reason
+        kind = "contact-broken" if session.admitted.os11 else "device-disconnected"
+        as_usual = session.admitted.os11 and closed.code in _ENDS_OF_CONTACT
 
         def work(writer: Writer) -> None:
             if registry.get(writer.connection, unit_id) is None:
                 return
             registry.update(writer, unit_id, last_contact=writer.stamp)
-            actor = "device" if closed.by_peer else "server"
-            writer.event("device-disconnected", actor=actor, unit_id=unit_id, cause=reason, code=code)
+            if not as_usual:
+                actor = "device" if closed.by_peer else "server"
+                writer.event(kind, actor=actor, unit_id=unit_id, cause=reason, code=code)
 
         with suppress(StoreError):  # a full store loses a date, nothing that was promised
             self._store.post(work)
@@ -149,12 +154,12 @@ class DeviceSessions:
             session.close(CloseCode.GOING_AWAY, "the server is stopping")
             return
         if not session.admitted.known:
-            self._presence.tell_deleted(session)
+            self._reach.presence.tell_deleted(session)
             return
         if hello.unitID != session.unit_id:
             session.close(CloseCode.REFUSED, "hello names another unit ID than the certificate")
             return
-        self._presence.join(session)
+        self._reach.join(session)
         if await self._look_again(session):
             booted = await self._note_boot(session, hello)
             for greeted in self._on_greeted:
@@ -163,16 +168,16 @@ class DeviceSessions:
     async def _look_again(self, session: LiveSession) -> bool:
         """End a session whose device was deleted, or certificate revoked, between the opening and hello.
 
-        From `join` on it is in `Presence`, where whoever deletes or revokes finds it. Tells whether it may go on.
+        From `join` on it is in `Reach`, where whoever deletes or revokes finds it. Tells whether it may go on.
         """
-        unit_id, digest = session.unit_id, session.admitted.certificate
+        unit_id, digest = session.unit_id, None if session.admitted.os11 else session.admitted.certificate
         try:
             known, refused = await self._store.read(lambda connection: _judge(connection, unit_id, digest))
         except StoreError:
             session.close(CloseCode.BUSY, BUSY.message)
             return False
         if not known:
-            self._presence.deregister(unit_id)
+            self._reach.deregister(unit_id)
         elif refused is not None:
             session.close(CloseCode.REFUSED, refused.message)
         return known and refused is None
@@ -233,9 +238,10 @@ def _unknown(unit_id: UnitId) -> NotAdmitted:
     return NotAdmitted(410, Refusal.UNKNOWN_DEVICE, f"no device with unit ID {unit_id} is registered here")
 
 
-def _judge(connection: Connection, unit_id: UnitId, digest: str) -> tuple[bool, NotAdmitted | None]:
-    """Tell whether the device is known, and what is wrong with its certificate."""
-    return registry.get(connection, unit_id) is not None, _why_refused(_certificate(connection, digest))
+def _judge(connection: Connection, unit_id: UnitId, digest: str | None) -> tuple[bool, NotAdmitted | None]:
+    """Tell whether the device is known, and what is wrong with its certificate; an OS 11 device needs none."""
+    known = registry.get(connection, unit_id) is not None
+    return known, None if digest is None else _why_refused(_certificate(connection, digest))
 
 
 def _certificate(connection: Connection, digest: str) -> RowMapping | None:

@@ -4,6 +4,7 @@
 Rules (the table of `docs/certificates.md`):
 
 - Identity comes from the CSR alone: one CN that is a unit ID. The Basic user name is ignored (X6, X14).
+- A device that was registered as OS 11 is an OS 12 device from then on (O6, registering.py).
 - A device in the recycle bin is refused (RB4); a pre-imported one is welcome (K8).
 - Instead of a key it may be the token of automatic registration, which is good for one request (automatic.py).
 - With manual approval a first enrolment waits for a person (202, see approval.py); its key is not used up by waiting.
@@ -27,9 +28,10 @@ from sqlalchemy import and_, select
 from umslab_certs.chain import check_time, parse_certificate
 from umslab_certs.csr import EnrolmentRequest, check_renewal, peek_unit_id, read_request
 from umslab_certs.errors import CertificateError, Fault
-from umslab_server import approval, keys, registry, tombstones
+from umslab_server import approval, keys, registry
 from umslab_server.approval import Decision
 from umslab_server.configuration.naming import Naming
+from umslab_server.registering import become_os12, register
 from umslab_server.store import timestamp
 from umslab_server.tables import certificate
 
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from umslab_protocol.values.unit_id import UnitId
     from umslab_runtime.clock import Clock
     from umslab_server.automatic import Automatic
-    from umslab_server.presence import Presence
+    from umslab_server.reach import Reach
     from umslab_server.store import Store, Writer
     from umslab_server.throttle import Throttle
 
@@ -95,7 +97,7 @@ class Enrolment:
     def __init__(
         self,
         store: Store,
-        presence: Presence,
+        reach: Reach,
         throttle: Throttle,
         *,
         authority: Callable[[], Authority],
@@ -109,7 +111,7 @@ class Enrolment:
     ) -> None:
         """`approval_seconds` is how long a device that waits for approval is to wait; None approves everybody."""
         self._store = store
-        self._presence = presence
+        self._reach = reach
         self._throttle = throttle
         self._authority = authority
         self._clock = clock
@@ -145,7 +147,7 @@ class Enrolment:
                 return _slow_down(wait) if wait > 0 else answer
         self._throttle.right(source, unit_id)
         if replaced:
-            self._presence.refuse(unit_id, "this device enrolled again")
+            self._reach.refuse(unit_id, "this device enrolled again")
         return answer
 
     def _enrol(
@@ -175,9 +177,10 @@ class Enrolment:
         if replace:
             registry.revoke_all(writer, unit_id, "replaced by a new enrolment")
         self._register(writer, unit_id, device, key_id)
+        moved = become_os12(writer, unit_id, device, actor="enrolment")
         if device is not None:  # it may have been reset: what it holds it says at its next hello
             registry.update(writer, unit_id, roots_digest="", connectors_digest="")
-        return self._issue_first(writer, request, key_id, source), replace
+        return self._issue_first(writer, request, key_id, source), replace or moved
 
     def _issue_first(self, writer: Writer, request: EnrolmentRequest, key_id: int | None, source: str) -> Issued:
         issued = self._issue(writer, request, key_id=key_id, renews=None)
@@ -189,18 +192,8 @@ class Enrolment:
         return issued
 
     def _register(self, writer: Writer, unit_id: UnitId, device: RowMapping | None, key_id: int | None) -> None:
-        """Make it a registered device: named by the convention unless a person gave it a name, and who brought it."""
-        tombstones.unbury(writer, unit_id)
-        if device is None:
-            registry.insert(writer, unit_id, registered_at=writer.stamp)
-            writer.event("device-registered", actor="enrolment", unit_id=unit_id)
-        elif device["registered_at"] is None:
-            registry.update(writer, unit_id, registered_at=writer.stamp)
-            writer.event("device-registered", actor="enrolment", unit_id=unit_id, cause="imported before")
-        is_new = device is None or device["registered_at"] is None
-        nameless = device is None or device["name"] == registry.default_name(unit_id)
-        if is_new and nameless and (name := self._naming.next_name(writer)) is not None:
-            registry.update(writer, unit_id, name=name)
+        """Make it a registered OS 12 device, and note who brought it."""
+        register(writer, unit_id, device, self._naming, actor="enrolment")
         onboarded_by, role = ("", "") if key_id is None else keys.onboarder(writer.connection, key_id)
         if onboarded_by or role:
             registry.update(writer, unit_id, onboarded_by=onboarded_by, onboarding_role=role)

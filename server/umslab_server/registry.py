@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from umslab_protocol.values.unit_id import UnitId
     from umslab_server.importing import ImportedDevice
-    from umslab_server.presence import Presence
+    from umslab_server.reach import Reach
     from umslab_server.sessions import LiveSession
     from umslab_server.store import Store, Writer
 
@@ -65,6 +65,8 @@ class DeviceView(Struct, frozen=True, kw_only=True):
     name: str
     state: str
     """`online`, `offline`, `never-registered` or `in-bin` (8.1)."""
+    generation: str
+    """`12`, or `11`: by which protocol it is managed."""
     firmware: str
     last_ip: str
     structure_tag: str
@@ -120,9 +122,10 @@ async def _nothing_to_do(session: LiveSession) -> None:
 class Registry:
     """Devices, for people: lists and shows, deletes and restores."""
 
-    def __init__(self, store: Store, presence: Presence, *, recycle_bin: bool) -> None:
+    def __init__(self, store: Store, reach: Reach, *, recycle_bin: bool) -> None:
         self._store = store
-        self._presence = presence
+        self._reach = reach
+        self._presence = reach.presence
         self._recycle_bin = recycle_bin
         self.on_gone: Callable[[UnitId], None] = _nobody
         """Told of every device that was deleted or moved into the recycle bin."""
@@ -205,9 +208,11 @@ class Registry:
             writer.event("device-restored", actor=actor, unit_id=unit_id)
 
         await self._store.change(work)
-        session = self._presence.get(unit_id)
+        session = self._reach.get(unit_id)
         if session is not None:
             await self.on_restored(session)
+        else:
+            self._reach.call_soon(unit_id)
 
     async def purge(self, unit_id: UnitId, *, actor: str) -> None:
         """Delete for good. A device that has ever registered is told so, now or at its next connection (L4)."""
@@ -218,14 +223,14 @@ class Registry:
             own = (assignment.c.receiver_type == "device", assignment.c.receiver_id == row["id"])
             writer.connection.execute(assignment.delete().where(*own))
             if row["registered_at"] is not None:
-                tombstones.bury(writer, unit_id)
+                tombstones.bury(writer, row)
             writer.event("device-purged", actor=actor, unit_id=unit_id)
             return row["registered_at"] is not None
 
         registered = await self._store.change(work)
         self.on_gone(unit_id)
         if registered:
-            self._presence.deregister(unit_id)
+            self._reach.deregister(unit_id)
 
     async def edit(self, unit_id: UnitId, values: dict[str, str], *, actor: str) -> None:
         """Change attributes that people keep. Raises `RefusedError`."""

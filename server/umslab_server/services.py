@@ -2,6 +2,8 @@
 """The services of one server, and how they hang together.
 
 registry, keys, enrolment, certificates      who is on board
+accounts, contacts, registration, tickets    the same for OS 11 devices
+reach                                        how the others get hold of a device
 configuration (profiles, assignments, ...)   what devices are to have
 commands, jobs, views                        what devices are to do
 rotation, client CAs, connectors             whom devices trust, and where they find us
@@ -17,9 +19,17 @@ from typing import TYPE_CHECKING
 
 from umslab_protocol.values.host_port import parse_host_port
 from umslab_runtime.workers import Workers
+from umslab_server.accounts import Accounts
 from umslab_server.approval import Approvals
 from umslab_server.automatic import Automatic
-from umslab_server.certificates import Certificates, open_or_create, refuse_lost, standard_context
+from umslab_server.certificates import (
+    Certificates,
+    open_or_create,
+    open_or_create_os11,
+    refuse_lost,
+    refuse_lost_os11,
+    standard_context,
+)
 from umslab_server.client_cas import ClientCas
 from umslab_server.commanding.commands import Commands
 from umslab_server.commanding.jobs import Jobs
@@ -37,7 +47,12 @@ from umslab_server.connectors import Connectors
 from umslab_server.device_sessions import DeviceSessions
 from umslab_server.enrolment import Enrolment
 from umslab_server.keys import Keys
+from umslab_server.os11.contacts import Contacts
+from umslab_server.os11.registration import Registration
+from umslab_server.os11.tickets import Tickets
 from umslab_server.presence import Presence
+from umslab_server.reach import Reach
+from umslab_server.registering import OS11, count_generations
 from umslab_server.registry import Registry
 from umslab_server.reports import Reports
 from umslab_server.rotation import Rotation
@@ -50,6 +65,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AsyncExitStack
 
+    from umslab_certs.device_communication import DeviceCommunication
     from umslab_runtime.clock import Clock
     from umslab_runtime.executor import Executor
     from umslab_server.config import ServerConfig
@@ -57,6 +73,16 @@ if TYPE_CHECKING:
 
 _ALWAYS_NAMED = ("localhost", "127.0.0.1", "::1")
 _EVERYWHERE = {"0.0.0.0", "::"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Os11Services:
+    """Who of the OS 11 devices comes in, and who may bring them."""
+
+    accounts: Accounts
+    contacts: Contacts
+    registration: Registration
+    tickets: Tickets
 
 
 @dataclass(kw_only=True)
@@ -89,6 +115,8 @@ class Services:
     rotation: Rotation
     client_cas: ClientCas
     connectors: Connectors
+    reach: Reach
+    os11: Os11Services
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +154,7 @@ async def open_services(config: ServerConfig, folder: StateFolder, means: Means,
         tickets=config.tickets,
         check_time=means.check_time and not config.enrolment.accept_expired,
     )
+    communication = await _open_os11(config, folder, means, store) if config.os11.enabled else None
     certificates = Certificates(
         web,
         clients,
@@ -134,8 +163,14 @@ async def open_services(config: ServerConfig, folder: StateFolder, means: Means,
         clock=means.clock,
         executor=means.writer,
         store=store,
+        communication=communication,
     )
     return _build(config, folder, means, store=store, certificates=certificates, names=names)
+
+
+async def _open_os11(config: ServerConfig, folder: StateFolder, means: Means, store: Store) -> DeviceCommunication:
+    refuse_lost_os11(folder, (await store.read(count_generations))[OS11])
+    return await means.writer.run(lambda: open_or_create_os11(folder, config.os11.key, means.clock.utc()))
 
 
 def _build(
@@ -148,21 +183,23 @@ def _build(
     names: Sequence[str],
 ) -> Services:
     clock, presence = means.clock, Presence()
-    configuration = Configuration(store, presence, written=means.written_documents)
-    rules = Rules(store, configuration)
     workers = Workers(config.requests.threads, config.requests.queue)
+    reach = Reach(presence, workers)
+    configuration = Configuration(store, reach, written=means.written_documents)
+    rules = Rules(store, configuration)
     commands = Commands(
         store,
-        presence,
+        reach,
         clock=clock,
         workers=workers,
         host=names[0],
         timeout_seconds=config.requests.timeout_seconds,
     )
-    registry = Registry(store, presence, recycle_bin=config.registry.recycle_bin)
+    registry = Registry(store, reach, recycle_bin=config.registry.recycle_bin)
     registry.on_gone, registry.on_restored = commands.gone, configuration.restored
     automatic = Automatic(store, Throttle(config.throttle), enabled=config.enrolment.automatic, clock=clock)
     rotation = Rotation(store, presence, certificates, clock=clock)
+    naming = Naming(config.registry.naming_prefix, config.registry.naming_digits)
     connectors = Connectors(store, presence, config=config.connectors, names=config.names, clock=clock)
     return Services(
         store=store,
@@ -173,13 +210,13 @@ def _build(
         status=StatusMonitor(store, clock=clock, web_expires=certificates.web_expires, warning=connectors.warning),
         sessions=DeviceSessions(
             store,
-            presence,
+            reach,
             clock=clock,
             accept_expired=config.enrolment.accept_expired,
             handlers={**Reports(store, placing=rules).handlers(), **configuration.handlers()},
-            on_greeted=[rules.greeted, rotation.greeted, connectors.greeted, commands.greeted],
+            on_greeted=[one.greeted for one in (rules, rotation, connectors, commands, configuration)],
         ),
-        enrolment=_build_enrolment(config, store, presence, certificates, automatic, clock=clock),
+        enrolment=_build_enrolment(config, store, reach, certificates, automatic, naming=naming, clock=clock),
         automatic=automatic,
         why=Why(store, presence, clock=clock),
         configuration=configuration,
@@ -198,21 +235,46 @@ def _build(
         rotation=rotation,
         client_cas=ClientCas(store, presence, certificates, clock=clock),
         connectors=connectors,
+        reach=reach,
+        os11=_build_os11(config, store, reach, automatic, means=means, naming=naming),
+    )
+
+
+def _build_os11(
+    config: ServerConfig, store: Store, reach: Reach, automatic: Automatic, *, means: Means, naming: Naming
+) -> Os11Services:
+    clock, throttle = means.clock, Throttle(config.throttle)  # of contacts and registrations together
+    accounts = Accounts(store, means.reader)
+    return Os11Services(
+        accounts=accounts,
+        contacts=Contacts(store, throttle, clock=clock),
+        registration=Registration(
+            store,
+            reach,
+            throttle,
+            accounts=accounts,
+            automatic=automatic,
+            naming=naming,
+            known_device=config.enrolment.known_device,
+            clock=clock,
+        ),
+        tickets=Tickets(store, clock=clock),
     )
 
 
 def _build_enrolment(
     config: ServerConfig,
     store: Store,
-    presence: Presence,
+    reach: Reach,
     certificates: Certificates,
     automatic: Automatic,
     *,
+    naming: Naming,
     clock: Clock,
 ) -> Enrolment:
     return Enrolment(
         store,
-        presence,
+        reach,
         Throttle(config.throttle),
         authority=certificates.authority,
         clock=clock,
@@ -220,7 +282,7 @@ def _build_enrolment(
         known_device=config.enrolment.known_device,
         accept_expired=config.enrolment.accept_expired,
         approval_seconds=config.enrolment.approval_seconds if config.enrolment.approval == "manual" else None,
-        naming=Naming(config.registry.naming_prefix, config.registry.naming_digits),
+        naming=naming,
         automatic=automatic,
     )
 

@@ -26,7 +26,7 @@ OnAnswer: TypeAlias = "Callable[[Answer | None], None]"
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """This certificate may open a session."""
+    """This device may open a session."""
 
     unit_id: UnitId
     known: bool = True
@@ -37,6 +37,10 @@ class Admitted:
     """SHA-256 of the certificate."""
     boot: str = ""
     """What its last hello said."""
+    os11: bool = False
+    """An OS 11 device: it has proved its key and has no such certificate, and the session does not last."""
+    called: bool = False
+    """This server has called it, on TCP 30005."""
 
 
 @dataclass(frozen=True, slots=True)

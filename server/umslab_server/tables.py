@@ -326,6 +326,20 @@ tombstone = Table(
     Column("unit_id", String, primary_key=True),
     Column("deleted_at", String, nullable=False),
     Column("reason", String, nullable=False, default=""),
+    # OS 11: what it takes to tell it, as in `device`
+    _new(3, "device_key", String, ""),
+    _new(3, "device_certificate", String, ""),
+    _new(3, "last_ip", String, ""),
+    _new(3, "push_port", Integer, "0"),
+)
+
+account = Table(
+    "account",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("salt", String, nullable=False),  # hexadecimal digits
+    Column("hash", String, nullable=False),  # scrypt over the password: accounts.py
+    Column("created_at", String, nullable=False),
 )
 
 event = Table(

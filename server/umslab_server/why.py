@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import or_, select
 
+from umslab_protocol.values.host_port import PUSH_PORT
 from umslab_protocol.wire.inventory import InstallState
 from umslab_server import registry
 from umslab_server.configuration import tree
+from umslab_server.registering import OS11
 from umslab_server.tables import approval, certificate, event, execution, task, tombstone
 
 if TYPE_CHECKING:
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
 
 LOST_AFTER = timedelta(days=30)
 NAMED_AT_MOST = 5
-_REFUSALS = ("connect-refused", "enrolment-refused", "renewal-refused")
+_REFUSALS = ("connect-refused", "enrolment-refused", "renewal-refused", "contact-refused", "registration-refused")
+_WELCOMES = ("device-connected", "device-contact", "os11-registered")
+_REACHED = ("device-called", "device-contact")
 
 
 class Why:
@@ -53,7 +57,9 @@ def _explain(connection: Connection, unit_id: UnitId, now: datetime, *, online: 
         yield f"{unit_id} is called {row['name']}, {firmware} and is in the directory {place}."
         yield from _explain_registration(connection, row)
         yield from _explain_presence(connection, row, now, online=online)
-        yield from _explain_certificates(connection, row, now)
+        yield from _explain_generation(connection, row)
+        if row["generation"] != OS11:
+            yield from _explain_certificates(connection, row, now)
         yield from _explain_trust(connection, unit_id)
         yield from _explain_settings(connection, row, online=online)
         yield from _explain_failures(row)
@@ -112,6 +118,20 @@ def _explain_presence(connection: Connection, row: RowMapping, now: datetime, *,
             yield f"Nothing was heard of it for {quiet.days} days: it may be lost (H1)."
 
 
+def _explain_generation(connection: Connection, row: RowMapping) -> Iterator[str]:
+    moved = _last(connection, row["unit_id"], ("device-moved",))
+    if moved is not None:
+        data = json.loads(moved["data"])
+        yield f"At {moved['at']} it moved from OS {data['before']} to OS {data['now']}: {moved['cause']}."
+    if row["generation"] != OS11:
+        return
+    port = row["push_port"] or PUSH_PORT
+    yield f"It is an OS 11 device: it calls TCP 30001, and is called on TCP {port} of {row['last_ip']} (G1)."
+    failed, reached = _last(connection, row["unit_id"], ("call-failed",)), _last(connection, row["unit_id"], _REACHED)
+    if failed is not None and (reached is None or failed["id"] > reached["id"]):
+        yield f"The last call to it failed at {failed['at']}: {failed['cause']}."
+
+
 def _explain_certificates(connection: Connection, row: RowMapping, now: datetime) -> Iterator[str]:
     if row["registered_at"] is None:
         return
@@ -163,6 +183,8 @@ def _explain_settings(connection: Connection, row: RowMapping, *, online: bool) 
         yield "The new settings are kept for its next boot, as the administrator chose."
     elif online and (refused := _refused_version(connection, row["unit_id"], wanted)):
         yield f"They were sent, and it could not keep them: {refused}."
+    elif row["generation"] == OS11:
+        yield "It gets them when it next calls, or can be called."
     elif online:
         yield "They are sent, and it has not confirmed them yet."
     else:
@@ -202,7 +224,7 @@ def _explain_tasks(connection: Connection, unit_id: UnitId) -> Iterator[str]:
 
 def _explain_refusal(connection: Connection, unit_id: UnitId) -> Iterator[str]:
     refused = _last(connection, unit_id, _REFUSALS)
-    connected = _last(connection, unit_id, ("device-connected",))
+    connected = _last(connection, unit_id, _WELCOMES)
     if refused is not None and (connected is None or refused["id"] > connected["id"]):
         what = refused["kind"].partition("-")[0]
         yield f"Its last {what} from {refused['actor']} was refused at {refused['at']}: {refused['cause']}."

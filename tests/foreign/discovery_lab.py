@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 UMSLAB = (sys.executable, "-m", "umslab")
-QUICK = ("certificates.root_key=p-256", "certificates.web_key=p-256")
+QUICK = ("certificates.root_key=p-256", "certificates.web_key=p-256", "os11.key=p-256")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PYTHON = (sys.executable, "-m")
-QUICK = ("certificates.root_key=p-256", "certificates.web_key=p-256", "enrolment.automatic=true")
+QUICK = ("certificates.root_key=p-256", "certificates.web_key=p-256", "os11.key=p-256", "enrolment.automatic=true")
 TYPE = "_umslab-ums._tcp"
 BUS = """\
 <busconfig>

@@ -24,7 +24,7 @@ UMSLAB = Path(sys.executable).with_name("umslab")
 EST_PATH = "/device-connector/device/.well-known/est"
 WS_PATH = "/device-connector/device/ws-connect"
 MASS_KEY = "foreign-mass-key"
-_QUICK = ("certificates.root_key=p-256", "certificates.web_key=p-256")
+_QUICK = ("certificates.root_key=p-256", "certificates.web_key=p-256", "os11.key=p-256")
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ async def test_both_families_can_have_the_same_port() -> None:
 async def test_taken_port_says_what_to_do() -> None:
     """The message for a port in use names it and the way out."""
     listener = await TrioNetwork().listen("127.0.0.1", 0)
-    wanted = rf"127\.0\.0\.1:{listener.address.port} is in use: stop the program .* \(--port 0: any free\)"
+    wanted = rf"127\.0\.0\.1:{listener.address.port} is in use: stop the program .* \(0: any free one\)"
 
     with pytest.raises(ListenError, match=wanted):
         await TrioNetwork().listen("127.0.0.1", listener.address.port)

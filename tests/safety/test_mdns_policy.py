@@ -21,7 +21,17 @@ if TYPE_CHECKING:
 
 UMSLAB = (sys.executable, "-m", "umslab")
 SEARCH = ("device", "--once", "--sources", "mdns")
-SERVE = ("serve", "--port", "0", "--set", "certificates.root_key=p-256", "--set", "certificates.web_key=p-256")
+SERVE = (
+    "serve",
+    "--port",
+    "0",
+    "--set",
+    "certificates.root_key=p-256",
+    "--set",
+    "certificates.web_key=p-256",
+    "--set",
+    "os11.key=p-256",
+)
 
 
 def inside(name: str, state: Path, *arguments: str) -> subprocess.Popen[str]:

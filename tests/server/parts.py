@@ -26,6 +26,7 @@ from umslab_server.device_sessions import DeviceSessions
 from umslab_server.enrolment import Enrolment, Issued, KnownDevice
 from umslab_server.keys import Keys
 from umslab_server.presence import Presence
+from umslab_server.reach import Reach
 from umslab_server.registry import Registry
 from umslab_server.reports import Reports
 from umslab_server.sessions import Admitted
@@ -91,6 +92,7 @@ class Office:
     store: Store
     clock: Clock
     presence: Presence
+    reach: Reach
     keys: Keys
     registry: Registry
     sessions: DeviceSessions
@@ -187,15 +189,17 @@ async def open_office(
     clock = VirtualClock(EPOCH)
     async with open_store(folder / "registry.sqlite", clock) as store:
         presence = Presence()
+        reach = Reach(presence)
         office = Office(
             store=store,
             clock=clock,
             presence=presence,
+            reach=reach,
             keys=Keys(store),
-            registry=Registry(store, presence, recycle_bin=recycle_bin),
+            registry=Registry(store, reach, recycle_bin=recycle_bin),
             sessions=DeviceSessions(
                 store,
-                presence,
+                reach,
                 clock=clock,
                 accept_expired=accept_expired,
                 handlers=Reports(store).handlers(),
@@ -205,7 +209,7 @@ async def open_office(
         )
         office.enrolment = Enrolment(
             store,
-            presence,
+            reach,
             Throttle(rules or ThrottleRules()),
             authority=lambda: office.authority,
             clock=clock,

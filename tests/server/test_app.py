@@ -377,7 +377,7 @@ class TestControlSocket:
         assert status["events"] == 6
         assert status["counters"]["accepted"] == 1
         assert [item["kind"] for item in items][-1] == "key-created"
-        assert told["files"] == 6
+        assert told["files"] == 7
         assert not path.exists()
 
     async def test_follower_does_not_hold_the_end(self, tmp_path: Path) -> None:

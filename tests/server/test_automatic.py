@@ -31,7 +31,7 @@ async def opened(path: Path, *, enabled: bool) -> AsyncIterator[tuple[Office, Au
         await automatic.start()
         office.enrolment = Enrolment(
             office.store,
-            office.presence,
+            office.reach,
             Throttle(ThrottleRules()),
             authority=lambda: office.authority,
             clock=office.clock,

@@ -103,6 +103,7 @@ class TestMaking:
 
         assert set(files) == {
             "registry.sqlite", "web/chain.pem", "web/root.key", "web/root.pem", "web/web.pem", "est/authority.pem",
+            "os11/tckey.pem",
         }  # fmt: skip
         assert manifest["sha256"] == {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         assert (manifest["format"], manifest["umslab"], manifest["made_at"]) == (1, "test", "2026-01-01T00:00:00.000Z")
@@ -115,7 +116,7 @@ class TestMaking:
         """Where it is and what it holds."""
         told = make(state, tmp_path / "b.tar", version="test", now=EPOCH)
 
-        assert told == {"path": str(tmp_path / "b.tar"), "files": 6, "made_at": "2026-01-01T00:00:00.000Z"}
+        assert told == {"path": str(tmp_path / "b.tar"), "files": 7, "made_at": "2026-01-01T00:00:00.000Z"}
 
     def test_the_certificate_for_os11(self, state: StateFolder, tmp_path: Path) -> None:
         """It is in once it is there (G6), and nothing that is told names a key."""

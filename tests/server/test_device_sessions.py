@@ -543,7 +543,7 @@ class TestGreeting:
     ) -> LiveSession:
         """A device connects and says hello."""
         sessions = DeviceSessions(
-            office.store, office.presence, clock=office.clock, accept_expired=False, handlers={}, on_greeted=greeters
+            office.store, office.reach, clock=office.clock, accept_expired=False, handlers={}, on_greeted=greeters
         )
         admitted = await sessions.admit(peer(certificate))
         assert isinstance(admitted, Admitted)
@@ -606,7 +606,7 @@ class TestGreeting:
         certificate = await office.device(1)
         greeter = Greeter()
         sessions = DeviceSessions(
-            office.store, office.presence, clock=office.clock, accept_expired=False, handlers={}, on_greeted=[greeter]
+            office.store, office.reach, clock=office.clock, accept_expired=False, handlers={}, on_greeted=[greeter]
         )
         admitted = [await sessions.admit(peer(certificate)) for _ in range(2)]
         pumps = [RecordingPump() for _ in admitted]
@@ -627,7 +627,7 @@ class TestGreeting:
         """It is answered with an error that names it, never with a broken session."""
         session = await self.hello(office, await office.device(1), boot="a")
         sessions = DeviceSessions(
-            office.store, office.presence, clock=office.clock, accept_expired=False, handlers={}, on_greeted=[]
+            office.store, office.reach, clock=office.clock, accept_expired=False, handlers={}, on_greeted=[]
         )
         await sessions.received(session, PullSettings(id=7))
         pump = session.pump

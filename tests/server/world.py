@@ -36,7 +36,7 @@ from umslab_runtime.http_client import HttpClientConnection, Opened
 from umslab_runtime.net_memory import MemoryNetwork
 from umslab_runtime.net_trio import TrioNetwork
 from umslab_server.app import Ready, Surroundings, UmsServer
-from umslab_server.config import CertificatesConfig, ServerConfig
+from umslab_server.config import CertificatesConfig, Os11Config, ServerConfig
 from umslab_server.front.est import BasicAuthentication
 from umslab_server.state_folder import StateFolder
 
@@ -56,11 +56,12 @@ if TYPE_CHECKING:
 
 SERVER = "ums.lab"
 QUICK = CertificatesConfig(root_key=KeyType.P256, web_key=KeyType.P256)
+QUICK_OS11 = Os11Config(key=KeyType.P256, port=0, file_transfer_port=0)
 
 
 def config(**values: Any) -> ServerConfig:
     """A configuration with keys that are quick to make and any free port."""
-    return msgspec.structs.replace(ServerConfig(port=0, names=[SERVER], certificates=QUICK), **values)
+    return msgspec.structs.replace(ServerConfig(port=0, names=[SERVER], certificates=QUICK, os11=QUICK_OS11), **values)
 
 
 @dataclass
@@ -131,6 +132,7 @@ class World:
     ready: Ready
     scope: trio.CancelScope
     nursery: trio.Nursery
+    memory: MemoryNetwork
 
     @property
     def services(self) -> Services:
@@ -244,10 +246,15 @@ def surroundings(network: Network, *, real: bool = False, control: bool = False)
 
 @asynccontextmanager
 async def open_world(
-    path: Path, chosen: ServerConfig | None = None, *, real: bool = False, control: bool = False
+    path: Path,
+    chosen: ServerConfig | None = None,
+    *,
+    real: bool = False,
+    control: bool = False,
+    memory: MemoryNetwork | None = None,
 ) -> AsyncIterator[World]:
-    """Run a server on `path`; doing so again is a restart."""
-    memory = MemoryNetwork(latency=0.001)
+    """Run a server on `path`; doing so again is a restart, on the same network if it is given."""
+    memory = memory or MemoryNetwork(latency=0.001)
     server_network: Network = TrioNetwork() if real else memory.host(SERVER)
     used = chosen or config()
     server = UmsServer(
@@ -270,5 +277,6 @@ async def open_world(
             ready=ready,
             scope=scope,
             nursery=nursery,
+            memory=memory,
         )
         nursery.cancel_scope.cancel()

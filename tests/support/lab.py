@@ -39,7 +39,7 @@ from umslab_runtime.net_memory import MemoryNetwork
 from umslab_runtime.net_trio import TrioNetwork
 from umslab_runtime.session_host import SessionHost, open_session_host
 from umslab_server.app import Ready, Surroundings, UmsServer
-from umslab_server.config import CertificatesConfig, ServerConfig
+from umslab_server.config import CertificatesConfig, Os11Config, ServerConfig
 from umslab_server.front.est import BasicAuthentication
 from umslab_server.state_folder import StateFolder
 
@@ -57,13 +57,14 @@ if TYPE_CHECKING:
 # The calendar of virtual labs. Certificates are made by this clock and OpenSSL is told not to look at dates.
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 QUICK = CertificatesConfig(root_key=KeyType.P256, web_key=KeyType.P256)
+QUICK_OS11 = Os11Config(key=KeyType.P256, port=0, file_transfer_port=0)
 SERVER = "ums.lab"
 
 
 @cache
 def quick_config() -> ServerConfig:
     """The default configuration with keys that are quick to make."""
-    return ServerConfig(port=0, certificates=QUICK, names=[SERVER])
+    return ServerConfig(port=0, certificates=QUICK, os11=QUICK_OS11, names=[SERVER])
 
 
 @dataclass
@@ -233,8 +234,7 @@ class Lab:
 
     async def start_server(self, config: ServerConfig | None = None) -> None:
         """Start the server again on the same state folder and port."""
-        port = self.target.port
-        self.config = _with_port(config or self.config, port)
+        self.config = _with_ports(config or self.config, self.ready)
         self.server_scope = trio.CancelScope()
         self.server, self.ready = await _start(
             self.nursery, self.path, self.server_network, self.clock, self.config, self.server_scope
@@ -278,10 +278,16 @@ async def _start(
     return server, ready
 
 
-def _with_port(config: ServerConfig, port: int) -> ServerConfig:
+def _with_ports(config: ServerConfig, ready: Ready) -> ServerConfig:
+    """The same ports as before."""
     import msgspec  # noqa: PLC0415
 
-    return msgspec.structs.replace(config, port=port)
+    web, os11, files = (
+        int(addresses[0].rpartition(":")[2]) if addresses else None
+        for addresses in (ready.addresses, ready.os11_addresses, ready.file_transfer_addresses)
+    )
+    ports = msgspec.structs.replace(config.os11, port=os11, file_transfer_port=files)
+    return msgspec.structs.replace(config, port=web, os11=ports)
 
 
 @asynccontextmanager

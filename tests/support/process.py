@@ -20,7 +20,7 @@ from umslab_runtime.control import connect_control
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-QUICK_KEYS = ("--set", "certificates.root_key=p-256", "--set", "certificates.web_key=p-256")
+QUICK_KEYS = ("--set", "certificates.root_key=p-256", "--set", "certificates.web_key=p-256", "--set", "os11.key=p-256")
 UMSLAB = (sys.executable, "-m", "umslab")
 
 
@@ -31,11 +31,13 @@ def clean_environment() -> dict[str, str]:
 
 @dataclass
 class ServerProcess:
-    """One server on one state folder; `start` again after `kill` uses the same port."""
+    """One server on one state folder; `start` again after `kill` uses the same ports."""
 
     state: Path
     arguments: Sequence[str] = QUICK_KEYS
     port: int = 0
+    os11_port: int = 0
+    file_transfer_port: int = 0
     about: dict[str, Any] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     process: subprocess.Popen[str] | None = None
@@ -43,7 +45,8 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start it and wait until it accepts connections; raises `RuntimeError` with its output when it does not."""
-        command = [*UMSLAB, "serve", "--state", str(self.state), "--port", str(self.port), *self.arguments]
+        ports = ("--port", self.port, "--os11-port", self.os11_port, "--file-transfer-port", self.file_transfer_port)
+        command = [*UMSLAB, "serve", "--state", str(self.state), *map(str, ports), *self.arguments]
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=clean_environment()
         )
@@ -57,7 +60,9 @@ class ServerProcess:
             self.process.wait()
             raise RuntimeError("the server did not start:\n" + "".join(self.lines))
         self.about = json.loads((self.state / "server" / "server.json").read_text())
-        self.port = int(self.about["addresses"][0].rpartition(":")[2])
+        self.port = _port(self.about["addresses"])
+        self.os11_port = _port(self.about["os11_addresses"])
+        self.file_transfer_port = _port(self.about["file_transfer_addresses"])
         self._reader = threading.Thread(target=lambda: self.lines.extend(stderr), daemon=True)
         self._reader.start()
 
@@ -94,6 +99,10 @@ class ServerProcess:
         """Ask over the control socket, from Trio."""
         async with connect_control(Path(self.about["control"])) as client:
             return await client.call(name, **args)
+
+
+def _port(addresses: Sequence[str]) -> int:
+    return int(addresses[0].rpartition(":")[2]) if addresses else 0
 
 
 def run_umslab(

@@ -91,6 +91,7 @@ class _ServerRole(Os11Session):
             session=self._session_id,
             pingSeconds=0.0,
             maxMessageBytes=self._rules.max_message_bytes,
+            fileTransferPort=self._rules.file_transfer_port,
         )
 
 

@@ -36,6 +36,8 @@ class SessionRules:
     pong_within: float = 30.0
     max_message_bytes: int = MAX_MESSAGE_BYTES
     heartbeat: Heartbeat | None = None
+    file_transfer_port: int = 0
+    """Told to OS 11 devices; 0 for 30003."""
 
 
 class ServerSession(SessionMachine):

@@ -81,6 +81,8 @@ class Welcome(Struct, frozen=True, kw_only=True, tag="welcome", tag_field="type"
     pingSeconds: float  # noqa: N815
     maxMessageBytes: int  # noqa: N815
     heartbeat: Heartbeat | None = None
+    fileTransferPort: Annotated[int, Meta(ge=0, le=65_535)] = 0  # noqa: N815
+    """To an OS 11 device: where it fetches files (FU1); 0 for 30003."""
 
 
 # Device to server.

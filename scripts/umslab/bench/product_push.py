@@ -46,7 +46,7 @@ from umslab_runtime.tuning import tune_interpreter
 from umslab_runtime.workers import beyond_within
 from umslab_server.app import Ready, Surroundings, UmsServer
 from umslab_server.commanding.selectors import Selector
-from umslab_server.config import CertificatesConfig, ServerConfig
+from umslab_server.config import CertificatesConfig, Os11Config, ServerConfig
 from umslab_server.configuration.reconcile import When
 from umslab_server.enrolment import Issued
 from umslab_server.front.est import BasicAuthentication
@@ -175,7 +175,7 @@ def serve(folder: Path) -> None:
             control_socket=False,
         )
         server = UmsServer(
-            ServerConfig(port=0, certificates=certificates),
+            ServerConfig(port=0, certificates=certificates, os11=Os11Config(enabled=False)),
             StateFolder(folder / "state"),
             surroundings,
             version="bench",

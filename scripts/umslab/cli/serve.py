@@ -8,6 +8,7 @@ Examples:
     umslab serve
     umslab serve --port 0 --ready-file ready.json
     umslab serve --config lab.toml --set limits.header_seconds=5
+    umslab serve --os11-port 31001 --file-transfer-port 31003
     umslab serve --listen 192.168.7.10 --name ums.lab.example --allow-remote
     umslab serve --mdns
 """
@@ -60,6 +61,13 @@ def serve(
         list[str] | None, typer.Option("--listen", metavar="ADDRESS", help="Address to listen on; may be repeated.")
     ] = None,
     port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Web port; 0: any free one.")] = None,
+    os11_port: Annotated[
+        int | None, typer.Option("--os11-port", min=0, max=65535, help="Port that OS 11 devices call; 0: any free one.")
+    ] = None,
+    file_transfer_port: Annotated[
+        int | None,
+        typer.Option("--file-transfer-port", min=0, max=65535, help="Port where OS 11 devices fetch files."),
+    ] = None,
     name: Annotated[
         list[str] | None,
         typer.Option("--name", metavar="NAME", help="Name or address for the web certificate; may be repeated."),
@@ -86,7 +94,10 @@ def serve(
     if log_level not in {"debug", "info", "warning", "error"}:
         raise UserError("--log-level is debug, info, warning or error", exit_codes.USAGE)
     logs.configure(as_json=log_json, level=log_level)
-    flags = _flags(listen=listen, port=port, names=name) + [settings.parse_assignment(text) for text in set_ or []]
+    os11 = {"os11.port": os11_port, "os11.file_transfer_port": file_transfer_port}
+    flags = _flags(listen=listen, port=port, names=name, **os11) + [
+        settings.parse_assignment(text) for text in set_ or []
+    ]
     if mdns or mdns_on:
         flags.append(("mdns.enabled", True))
     loaded = settings.load(ServerConfig, file=config, environment=_environment(), flags=flags)
@@ -175,6 +186,8 @@ def _announce(ready: Ready, folder: StateFolder, ready_file: Path | None) -> Non
     about = {
         "version": 1,
         "addresses": ready.addresses,
+        "os11_addresses": ready.os11_addresses,
+        "file_transfer_addresses": ready.file_transfer_addresses,
         "root": str(ready.root),
         "token": ready.token,
         "control": None if ready.control is None else str(ready.control),
@@ -186,6 +199,8 @@ def _announce(ready: Ready, folder: StateFolder, ready_file: Path | None) -> Non
     print(
         f"umslab {__version__}: a simulated UMS, not affiliated with IGEL\n"
         f"  listening on          {', '.join(ready.addresses)}\n"
+        f"  OS 11 devices         {', '.join(ready.os11_addresses) or 'off'}\n"
+        f"  files for OS 11       {', '.join(ready.file_transfer_addresses) or 'off'}\n"
         f"  communication token   {ready.token}\n"
         f"  web root certificate  {ready.root}\n"
         f"  state folder          {folder.path}",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 STEP_SECONDS = 60.0
 WEB_PORT = 8443
 _FREE = "10.77.0.60"
-_QUICK = ("--set", "certificates.root_key=p-256", "--set", "certificates.web_key=p-256")
+_QUICK = ("--set", "certificates.root_key=p-256", "--set", "certificates.web_key=p-256", "--set", "os11.key=p-256")
 _AUTOMATIC = ("--set", "enrolment.automatic=true")
 
 

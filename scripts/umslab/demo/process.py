@@ -40,7 +40,8 @@ class Server:
         ready = self.folder / "ready.json"
         ready.unlink(missing_ok=True)
         serve = (sys.executable, "-m", "umslab", "serve", "--state", str(self.folder), "--port", str(self.port))
-        command = [*self.prefix, *serve, *self.options]
+        ports = ("--os11-port", "0", "--file-transfer-port", "0")
+        command = [*self.prefix, *serve, *ports, *self.options]
         log = (self.folder / "serve.log").open("ab")
         with log:
             self.process = start_process([*command, "--ready-file", str(ready)], log)

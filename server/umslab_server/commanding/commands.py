@@ -2,9 +2,9 @@
 """Commands to devices and their results (J1-J3, J7; J5: the server that was asked carries them out).
 
 A task goes from `waiting` to `sent`, which is durable before the message leaves, to `SUCCESS` or `FAILED`. For a device
-that is away it fails at once, or is kept `at-next-boot` if that was asked for. When the session is lost after the
-sending, the task stays `sent` and is sent again at the device's next hello until its time is over: a device knows the
-execution ID and does nothing twice.
+that cannot be reached it fails at once, or is kept `at-next-boot` if that was asked for. When the session is lost after
+the sending, the task stays `sent` and is sent again at the device's next hello until its time is over: a device knows
+the execution ID and does nothing twice.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from umslab_runtime.clock import Clock
     from umslab_runtime.workers import Workers
     from umslab_server.commanding.selectors import Selector
-    from umslab_server.presence import Presence
+    from umslab_server.reach import Reach
     from umslab_server.sessions import Answer, LiveSession
     from umslab_server.store import Store, Writer
 
@@ -57,7 +57,7 @@ class Commands:
     def __init__(
         self,
         store: Store,
-        presence: Presence,
+        reach: Reach,
         *,
         clock: Clock,
         workers: Workers,
@@ -66,7 +66,7 @@ class Commands:
     ) -> None:
         """`host` is this server's name in execution IDs; `timeout_seconds` holds where nobody says otherwise."""
         self._store = store
-        self._presence = presence
+        self._reach = reach
         self._clock = clock
         self._workers = workers
         self._host = host
@@ -123,7 +123,7 @@ class Commands:
         def work(writer: Writer) -> Written | None:
             room = MAX_OPEN_TASKS - self._open
             written = executions.write(
-                writer, order, self._presence, host=self._host, actor=actor, job_id=job_id, room=room
+                writer, order, self._reach.presence, host=self._host, actor=actor, job_id=job_id, room=room
             )
             if beside is not None:
                 beside(writer, written)
@@ -140,12 +140,14 @@ class Commands:
 
     def look(self, writer: Writer, selector: Selector) -> list[str]:
         """Return which devices a selector means now, inside a change. Raises `RefusedError`, `InvalidValueError`."""
-        return selectors.resolve(writer.connection, selector, self._presence, writer.now)
+        return selectors.resolve(writer.connection, selector, self._reach.presence, writer.now)
 
     async def select(self, selector: Selector) -> list[str]:
         """Return the unit IDs of the devices that are meant now. Raises `RefusedError` and `InvalidValueError`."""
         now = self._clock.utc()
-        return await self._store.read(lambda connection: selectors.resolve(connection, selector, self._presence, now))
+        return await self._store.read(
+            lambda connection: selectors.resolve(connection, selector, self._reach.presence, now)
+        )
 
     def progress(self, exec_id: str) -> Run | None:
         """Return an execution that is under way, to follow it; None when it is over."""
@@ -253,8 +255,12 @@ class Commands:
         for one, task in zip(tasks, added, strict=True):
             if one["device_id"] is None or one["binned_at"] is not None:
                 self._finish(task, ResultState.FAILED, DELETED)
-            else:
+            elif not self._reach.is_called(task.unit_id):
                 self._timers.watch(task)
+            elif task.state == SENT:
+                self._submit(task, always=True)
+            elif task.returning:  # it does not come back by itself
+                self._return(task)
 
     def _restore(self, run: Run, created_at: str, row: RowMapping) -> OpenTask:
         """Make a task as it was; one that waited gets until its timeout for its device to come back."""
@@ -292,7 +298,7 @@ class Commands:
                 handed += 1
                 if handed % _SLICE == 0:
                     await sleep(0)
-                if self._presence.get(task.unit_id) is None:
+                if not self._reach.is_worth_trying(task.unit_id):
                     self._away(task)
                     continue
                 if run.places is not None:
@@ -314,7 +320,7 @@ class Commands:
 
     async def _work(self, task: OpenTask) -> None:
         try:
-            if await self._mark_sent(task):
+            if await self._is_there(task) and await self._mark_sent(task):
                 await self._carry_out(task)
         finally:
             self._leave(task)
@@ -327,13 +333,16 @@ class Commands:
             task.has_place = False
             task.run.places.free()
 
+    async def _is_there(self, task: OpenTask) -> bool:
+        """Get hold of the device for a command that was not sent yet."""
+        if not (there := task.state == SENT or task.over or await self._reach.session(task.unit_id) is not None):
+            self._away(task)  # it left while this waited for its turn, or was called in vain
+        return there
+
     async def _mark_sent(self, task: OpenTask) -> bool:
         """Make durable that the command is about to leave; tells whether it may."""
         if task.state == SENT or task.over:
             return not task.over
-        if self._presence.get(task.unit_id) is None:  # it left while this waited for its turn
-            self._away(task)
-            return False
         try:
             await self._journal.sent(task)
         except StoreError as error:
@@ -346,7 +355,7 @@ class Commands:
 
     async def _carry_out(self, task: OpenTask) -> None:
         """Send the command and wait for its result; again when the device has come back with another session."""
-        while not task.over and (session := self._presence.get(task.unit_id)) is not None:
+        while not task.over and (session := await self._reach.session(task.unit_id)) is not None:
             left = (task.ends or 0.0) - self._clock.monotonic()
             if left <= 0:
                 self._late(task)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the configuration reaches devices: pulled by them, pushed to those that are connected (facts L1, W24, NP21).
+"""How the configuration reaches devices: pulled by them, pushed to those that can be reached (facts L1, W24, NP21).
 
 A push leaves after the commit. Whoever is not reached by it finds the same in the registry when it next pulls, so a
 push that is lost, or a server that is killed before it, loses nothing. What is kept for the reboot becomes due when a
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping
 
     from umslab_protocol.values.unit_id import UnitId
+    from umslab_protocol.wire.messages import Hello
     from umslab_server.configuration.document import Document
     from umslab_server.configuration.reconcile import Settled
-    from umslab_server.presence import Presence
+    from umslab_server.reach import Reach
     from umslab_server.sessions import Answer, Handler, LiveSession
     from umslab_server.store import Store, Writer
 
@@ -55,10 +56,10 @@ class Outcome(Struct, frozen=True, kw_only=True):
 class Configuration:
     """Hands out settings, and keeps who has acknowledged which."""
 
-    def __init__(self, store: Store, presence: Presence, *, written: bool = True) -> None:
+    def __init__(self, store: Store, reach: Reach, *, written: bool = True) -> None:
         """`written` shares serialised documents between devices; only the JSON codec can take them."""
         self._store = store
-        self._presence = presence
+        self._reach = reach
         self._written = written
         self._documents = DocumentCache()
         self._acknowledgements = Acknowledgements(store)
@@ -71,21 +72,29 @@ class Configuration:
         return {PullSettings: self._pull}
 
     async def change(self, work: Callable[[Writer], Settled]) -> Outcome:
-        """Do a change of the configuration; once it is on disk, send it to the connected devices it is for."""
+        """Do a change of the configuration; once it is on disk, send it to the devices it is for."""
         settled = await self._store.change(work)
         await self.push(settled)
         return Outcome(devices=settled.changed, warnings=settled.warnings)
 
     async def push(self, settled: Settled) -> None:
-        """Send settings to those of the devices that are connected; for use after the commit."""
+        """Send settings to those of the devices that can be reached; for use after the commit."""
         for document in {id(one.document): one.document for one in settled.pushes}.values():
             self._documents.put(document)
         async for some in in_slices(settled.pushes, PUSHES_AT_ONCE):
             await self._window.room()
             for one in some:
-                session = self._presence.get(one.unit_id)
-                if session is not None and not session.told_deleted and session.settings_sent < one.version:
+                session = self._reach.get(one.unit_id)
+                if session is None:
+                    self._reach.call_soon(one.unit_id)
+                elif not session.told_deleted and session.settings_sent < one.version:
                     self._send(session, one)
+
+    async def greeted(self, session: LiveSession, hello: Hello, booted: bool) -> None:  # noqa: FBT001 - an `OnGreeted`
+        """Send a device that was called what it was called for; one that has called asks for it (G2)."""
+        del hello, booted
+        if session.admitted.called:
+            await self.send_if_due(session)
 
     async def release(self, unit_ids: Sequence[UnitId], *, actor: str) -> Outcome:
         """Let devices have now what is kept for their reboot."""
@@ -167,6 +176,8 @@ class Configuration:
                 self._acknowledgements.put(Acknowledged(unit_id, version, digest))
             elif isinstance(answer, Error):
                 self._note_refused(unit_id, version, answer)
+            elif answer is None:  # an OS 11 device has said goodbye at the same moment
+                self._reach.call_soon(unit_id)
 
         session.settings_sent = max(session.settings_sent, version)
         make = partial(document.message, version=version, re=re, written=self._written)

@@ -183,7 +183,7 @@ async def open_workshop(
     async with open_office(folder) as office:
         workers = Workers(threads, queue)
         commands = Commands(
-            office.store, office.presence, clock=office.clock, workers=workers, host="ums.lab", timeout_seconds=30.0
+            office.store, office.reach, clock=office.clock, workers=workers, host="ums.lab", timeout_seconds=30.0
         )
         jobs = Jobs(office.store, commands, clock=office.clock, expiry_minutes=expiry_minutes)
         office.registry.on_gone = commands.gone

@@ -40,6 +40,7 @@ from umslab_server.configuration.rules import Rules
 from umslab_server.configuration.synchronise import Configuration
 from umslab_server.device_sessions import DeviceSessions
 from umslab_server.presence import Presence
+from umslab_server.reach import Reach
 from umslab_server.registry import Registry
 from umslab_server.reports import Reports
 from umslab_server.sessions import Admitted, LiveSession
@@ -195,7 +196,8 @@ async def open_plant(path: Path) -> AsyncIterator[Plant]:
     clock = VirtualClock(EPOCH)
     async with open_store(path / "registry.sqlite", clock) as store:
         presence = Presence()
-        configuration = Configuration(store, presence)
+        reach = Reach(presence)
+        configuration = Configuration(store, reach)
         rules = Rules(store, configuration)
         plant = Plant(
             store=store,
@@ -208,10 +210,10 @@ async def open_plant(path: Path) -> AsyncIterator[Plant]:
             assignments=Assignments(store, configuration),
             rules=rules,
             overview=Overview(store),
-            registry=Registry(store, presence, recycle_bin=True),
+            registry=Registry(store, reach, recycle_bin=True),
             sessions=DeviceSessions(
                 store,
-                presence,
+                reach,
                 clock=clock,
                 accept_expired=False,
                 handlers={**Reports(store, placing=rules).handlers(), **configuration.handlers()},

@@ -116,7 +116,7 @@ async def test_names_by_convention(office: Office) -> None:
     """Section 9: at registration, once; a name that a person gave before stays."""
     office.enrolment = Enrolment(
         office.store,
-        office.presence,
+        office.reach,
         Throttle(ThrottleRules()),
         authority=lambda: office.authority,
         clock=office.clock,

@@ -16,7 +16,7 @@ from umslab_server.configuration.assignments import Assignments, ObjectType
 from umslab_server.configuration.files import Files
 from umslab_server.configuration.reconcile import When
 from umslab_server.configuration.synchronise import Configuration
-from umslab_server.front.files import FileFront
+from umslab_server.front.files import FileFront, by_certificate
 from umslab_server.front.routes import Router
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ class Shop:
     """The router with the files, and a file that is assigned to the first device."""
 
     def __init__(self, office: Office, folder: Path) -> None:
-        configuration = Configuration(office.store, office.presence)
+        configuration = Configuration(office.store, office.reach)
         self.files = Files(office.store, configuration, folder / "files", InlineExecutor())
         self.assignments = Assignments(office.store, configuration)
-        self.router = Router({f"{paths.FILES}/": {"GET": FileFront(self.files, office.sessions).get}})
+        self.router = Router({f"{paths.FILES}/": {"GET": FileFront(self.files, by_certificate(office.sessions)).get}})
 
     async def ask(self, certificate: bytes | None, name: str = DIGEST, *, method: str = "GET") -> Response:
         """Ask for a content."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 def test_wrong_uses(arguments: tuple[str, ...], code: int, words: str, tmp_path: Path) -> None:
     """One sentence, and the exit code that fits."""
-    quick = ("--set", "certificates.root_key=p-256", "--set", "certificates.web_key=p-256")
+    quick = ("--set", "certificates.root_key=p-256", "--set", "certificates.web_key=p-256", "--set", "os11.key=p-256")
     done = run_umslab(*arguments, *(quick if arguments[0] == "serve" else ()), "--state", str(tmp_path))
 
     assert code == done.returncode, done.stderr

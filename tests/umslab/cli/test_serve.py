@@ -49,7 +49,8 @@ def test_the_ready_file_tells_all_a_script_needs(fresh: ServerProcess, tmp_path:
     (root,) = load_pem_certificates((tmp_path / "state" / "server" / "web" / "root.pem").read_bytes(), "root")
 
     assert b"200 " in _get(fresh, "/ums/check-status")[:13]
-    assert {"version", "addresses", "root", "token", "control"} == set(about)
+    ports = {"addresses", "os11_addresses", "file_transfer_addresses"}
+    assert {"version", *ports, "root", "token", "control"} == set(about)
     assert str(fingerprint(root).token) == about["token"]
     assert 0o600 == stat.S_IMODE((tmp_path / "ready.json").stat().st_mode)
 

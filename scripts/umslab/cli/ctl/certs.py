@@ -144,6 +144,8 @@ def print_certificates(result: dict[str, Any], *, as_json: bool) -> None:
     pairs += [pair for name, title in titles if result[name] for pair in _describe(title, result[name])]
     pairs += _describe("EST client CA", result["client_ca"])
     pairs += [pair for one in result["earlier_client_cas"] for pair in _describe("earlier EST client CA", one)]
+    if "device_communication" in result:
+        pairs += _describe("device communication (OS 11)", result["device_communication"])
     print_pairs(pairs)
 
 

@@ -39,11 +39,11 @@ def list_devices(
         print_json("devices", devices)
         return
     print_table(
-        ("unit ID", "name", "state", "firmware", "last IP", "directory", "settings", "last contact"),
+        ("unit ID", "name", "state", "OS", "firmware", "last IP", "directory", "settings", "last contact"),
         (
             (
-                one["unit_id"], one["name"], one["state"], one["firmware"], one["last_ip"], one["directory"],
-                one["config_changes"],
+                one["unit_id"], one["name"], one["state"], one["generation"], one["firmware"], one["last_ip"],
+                one["directory"], one["config_changes"],
                 one["last_contact"],
             )
             for one in devices
@@ -149,7 +149,7 @@ def revoke_device(
     reason: Annotated[str, typer.Option(help="Told to the devices.")] = "revoked by the administrator",
     state: StateOption = None,
 ) -> None:
-    """Revoke all certificates of devices."""
+    """Revoke all certificates of devices (OS 11 devices have none: delete them)."""
     for unit_id in select(state, unit_ids, directory, view, everyone=everyone):
         print(f"{unit_id}: {call(state, 'devices.revoke', unit_id=unit_id, reason=reason)} certificates revoked")
 

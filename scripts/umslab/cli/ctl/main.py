@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from umslab.cli.ctl import (
+    accounts,
     apps,
     certs,
     command,
@@ -49,6 +50,7 @@ from umslab_server.state_folder import StateFolderError
 
 app = typer.Typer(no_args_is_help=True, help=help_text(__doc__), **SETTINGS)
 app.add_typer(keys.app, name="keys")
+app.add_typer(accounts.app, name="accounts")
 app.add_typer(devices.app, name="devices")
 app.add_typer(certs.app, name="certs")
 app.add_typer(connectors.app, name="connectors")
@@ -78,7 +80,8 @@ def status(*, state: StateOption = None, as_json: JsonOption = False) -> None:
             ("state", result["state"] + "".join(f"; {reason}" for reason in result["reasons"])),
             *(("attention", notice) for notice in result["notices"]),
             ("devices", devices),
-            ("sessions", result["sessions"]),
+            ("OS 12", f"{result['generations']['12']} registered, {result['sessions']} with a session"),
+            ("OS 11", f"{result['generations']['11']} registered, {result['os11_contacts']} in contact"),
             ("connections", result["connections"]),
             ("counters", ", ".join(f"{name} {count}" for name, count in result["counters"].items())),
             ("events", result["events"]),
