@@ -21,6 +21,9 @@ _MODELS = (
     ("umslab model L", "x86_64 (simulated)", 3200, 16384, 65536),
 )
 
+MODELS = tuple(model[0] for model in _MODELS)
+"""The names of the hardware."""
+
 
 class Persona(Struct, frozen=True, kw_only=True):
     """The identity of one device; kept in its state folder."""
@@ -68,20 +71,23 @@ def derive_persona(
     firmware: FirmwareVersion,
     unit_id: UnitId | None = None,
     structure_tag: str = "",
+    model: str = "",
 ) -> Persona:
     """Make the device with this index of the fleet with this seed: always the same one.
 
-    Without a unit ID it gets a locally administered MAC, so that it can never be taken for a real endpoint.
+    Without a unit ID it gets a locally administered MAC, so that it can never be taken for a real endpoint. `model` is
+    one of `MODELS`; without it chance decides.
     """
     chance = random.Random(f"umslab persona {seed} {index}")  # noqa: S311 - repeatable, not secret
     mac = MacAddress(f"02{chance.getrandbits(40):010X}")
-    model, cpu, speed, memory, flash = chance.choice(_MODELS)
+    drawn = chance.choice(_MODELS)
+    device_type, cpu, speed, memory, flash = _MODELS[MODELS.index(model)] if model else drawn
     chosen = unit_id or UnitId(mac)
     return Persona(
         unit_id=chosen,
         mac=chosen if len(chosen) == 12 else mac,
         serial_number=f"UMSLAB{chance.getrandbits(40):012X}",
-        device_type=model,
+        device_type=device_type,
         cpu_type=cpu,
         cpu_speed=speed,
         memory_size=memory,

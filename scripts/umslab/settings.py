@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1024 * 1024
 ENV_PREFIX = "UMSLAB_SERVE_"
+_INDEX = re.compile(r"\[\d+\]")
+_QUOTES = r"[\s\"']"
 
 T = TypeVar("T")
 
@@ -115,19 +117,22 @@ def _convert(values: dict[str, Any], kind: type[T], origins: dict[str, str], tex
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
         message, _, where = str(error).partition(" - at `$")
-        path = re.sub(r"\[[^\]]*\]", "", where.rstrip("`")).strip(".")
-        if message.startswith("Expected `str`") and path in texts:
-            _put(values, path, texts.pop(path), "--set")
+        path = where.rstrip("`").replace("[...]", "").strip(".")
+        if message.startswith("Expected `str`") and (plain := _INDEX.sub("", path)) in texts:
+            _put(values, plain, texts.pop(plain), "--set")
             return _convert(values, kind, origins, texts)
         if unknown := re.search(r"unknown field `([^`]*)`", message):
             path = f"{path}.{unknown.group(1)}".strip(".")
             message = f"unknown key {path}"
+        elif (named := f"{path}.{message.partition(':')[0]}".strip(".")) in origins:  # a rule of our own names its key
+            path, message = named, f"{named}:{message.partition(':')[2]}"
         elif path:
             message = f"{path}: {message}"
-        raise SettingsError(f"{_origin(path, origins)}: {message}") from None
+        origin = _origin(path, origins) or _origin(_INDEX.sub("", path), origins) or "the configuration"
+        raise SettingsError(f"{origin}: {message}") from None
 
 
-def _origin(path: str, origins: dict[str, str]) -> str:
+def _origin(path: str, origins: dict[str, str]) -> str | None:
     """The nearest place we know for a key: itself, something inside it, or the table around it."""
     inside = [origin for key, origin in origins.items() if key == path or key.startswith(f"{path}.")]
     if inside:
@@ -136,18 +141,36 @@ def _origin(path: str, origins: dict[str, str]) -> str:
         path = path.rpartition(".")[0]
         if path in origins:
             return origins[path]
-    return "the configuration"
+    return None
 
 
 def _lines_of_keys(text: str) -> dict[str, int]:
-    """Line numbers of `[table]` headings and of `key =` lines; enough for plain files, and only used for messages."""
+    """Line numbers of `[table]` headings and of `key =` lines; enough for plain files, and only used for messages.
+
+    A key of the second `[[table]]` is `table[1].key`; the first one's is also known without its number.
+    """
     lines: dict[str, int] = {}
+    arrays: dict[str, int] = {}
     table = ""
     for number, line in enumerate(text.splitlines(), 1):
-        if heading := re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line):
-            table = re.sub(r"[\s\"']", "", heading.group(1))
-            lines.setdefault(table, number)
+        found = ""
+        if heading := re.match(r"\s*(\[+)\s*([^\]]+?)\s*\]", line):
+            name = re.sub(_QUOTES, "", heading.group(2))
+            if heading.group(1) == "[[":
+                arrays[name] = arrays.get(name, -1) + 1
+            found = table = _numbered(name, arrays)
         elif key := re.match(r"\s*([A-Za-z0-9_.\"' -]+?)\s*=", line):
-            name = re.sub(r"[\s\"']", "", key.group(1))
-            lines.setdefault(f"{table}.{name}".strip("."), number)
+            found = f"{table}.{re.sub(_QUOTES, '', key.group(1))}".strip(".")
+        if found:
+            lines.setdefault(found, number)
+            lines.setdefault(_INDEX.sub("", found), number)
     return lines
+
+
+def _numbered(table: str, arrays: dict[str, int]) -> str:
+    """Add the numbers of the arrays of tables that a table is in."""
+    path = plain = ""
+    for part in table.split("."):
+        plain = f"{plain}.{part}".strip(".")
+        path = f"{path}.{part}".strip(".") + (f"[{arrays[plain]}]" if plain in arrays else "")
+    return path

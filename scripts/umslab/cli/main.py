@@ -24,7 +24,7 @@ NOT_AFFILIATED = "umslab is not affiliated with IGEL; formats that IGEL does not
 VERBS = {
     "serve": "Run a simulated UMS server.",
     "device": "Run one simulated IGEL OS 12 device.",
-    "fleet": "Read what fleets of simulated devices measured.",
+    "fleet": "Run many simulated devices: plan, run, report.",
     "merge": "Make one report of those of a fleet's shards.",
     "ctl": "Manage a running server.",
     "certs": "Make, show, import and renew the certificates of a stopped server.",

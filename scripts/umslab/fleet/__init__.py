@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs of fleets for people: reports as text, pages and JUnit, runs side by side."""
+"""Fleets on the real machine: scenario files, processes, sockets, state; their reports as text, pages and JUnit."""

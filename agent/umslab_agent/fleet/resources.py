@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a plan needs of the machine that runs it, what does not fit, and what to change; before anything runs.
+
+The constants are measurements (house.md section 9 and docs/fleets.md), on two cores with Python 3.11 and OpenSSL 3.0;
+another machine differs by its speed, not by orders.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from umslab_agent.fleet.arrivals import busiest_second
+from umslab_certs.keys import KeyType
+
+if TYPE_CHECKING:
+    from umslab_agent.fleet.plan import Plan
+
+MOST_DESCRIPTORS = 20_000
+"""Of one process, where the system sets no lower limit."""
+SPARE_DESCRIPTORS = 100
+"""For everything but connections."""
+PORTS_OF_AN_ADDRESS = 28_000
+"""Linux lends 32768 to 60999 to callers."""
+BASE_BYTES = 70 * 1024 * 1024
+"""A process without a device."""
+DEVICE_BYTES = 50 * 1024
+"""A managed idle device, TLS included."""
+ONBOARD_SECONDS = 0.0055
+"""CPU on our side for a device that comes on board: three connections."""
+RECONNECT_SECONDS = 0.0025
+"""CPU on our side for one that is enrolled already: one connection."""
+KEY_SECONDS = {
+    KeyType.P256: 0.0001,
+    KeyType.P384: 0.001,
+    KeyType.P521: 0.002,
+    KeyType.RSA2048: 0.035,
+    KeyType.RSA3072: 0.12,
+    KeyType.RSA4096: 0.35,
+}
+"""CPU for one key and its certificate request, on average: the search for primes is a matter of luck."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What there is."""
+
+    cores: int
+    memory_bytes: int
+    """Free for use."""
+    descriptors: int = MOST_DESCRIPTORS
+    """That one process may open."""
+    ports: int = PORTS_OF_AN_ADDRESS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """One resource."""
+
+    name: str
+    needed: float
+    available: float
+    unit: str
+    advice: str
+    """What to change when it does not fit."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is enough."""
+        return self.needed <= self.available
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a plan needs."""
+
+    processes: int
+    keys: dict[str, int]
+    """How many of which type."""
+    key_seconds: float
+    """On all cores together, before the run begins; nothing where `--state` has them."""
+    cpu_seconds: float
+    """For all to come on board."""
+    needs: tuple[Need, ...]
+    os11: int
+    """Devices that this build cannot run."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether the machine can carry it."""
+        return all(need.fits for need in self.needs)
+
+
+def estimate(plan: Plan, machine: Machine, *, processes: int = 1) -> Estimate:
+    """Return what this plan, or shard of one, needs when so many processes share it."""
+    runs = [device for device in plan.devices if plan.kind_of(device).os == 12]
+    keys = Counter(device.key_type for device in runs)
+    key_seconds = sum(KEY_SECONDS[key_type] * count for key_type, count in keys.items()) / machine.cores
+    count = len(runs)
+    each = -(-count // processes)
+    memory = processes * BASE_BYTES + count * DEVICE_BYTES
+    busiest = busiest_second([device.arrival for device in runs])
+    speed = min(processes, machine.cores) / ONBOARD_SECONDS
+    wanted = -(-each // max(1, machine.descriptors - SPARE_DESCRIPTORS)) * processes
+    per_address = Counter(device.address for device in runs)
+    # Without addresses each process calls from one of its own, when the server is on this machine.
+    most_ports = max(per_address.values(), default=0) if any(per_address) else each
+    return Estimate(
+        processes=processes,
+        keys={str(key_type): number for key_type, number in sorted(keys.items())},
+        key_seconds=key_seconds,
+        cpu_seconds=count * ONBOARD_SECONDS,
+        os11=len(plan.devices) - count,
+        needs=(
+            Need(
+                name="descriptors a process",
+                needed=each + SPARE_DESCRIPTORS,
+                available=machine.descriptors,
+                unit="",
+                advice=f"--processes {wanted}, or raise the limit (ulimit -n)",
+            ),
+            Need(
+                name="ports a source address",
+                needed=most_ports,
+                available=machine.ports,
+                unit="",
+                advice='more source addresses, such as addresses = ["127.1.0.0/24"], or more --processes',
+            ),
+            Need(
+                name="memory",
+                needed=memory,
+                available=machine.memory_bytes,
+                unit="bytes",
+                advice=f"at most {max(0, machine.memory_bytes - processes * BASE_BYTES) // DEVICE_BYTES} devices here; "
+                "the rest on another machine with --shard",
+            ),
+            Need(
+                name="arrivals in the busiest second",
+                needed=busiest,
+                available=speed,
+                unit="",
+                advice="a longer --ramp or a lower --rate"
+                + (f", or --processes {machine.cores}" if processes < machine.cores else "")
+                + ": otherwise this machine is the bottleneck, not the server",
+            ),
+        ),
+    )
