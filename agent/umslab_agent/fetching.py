@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import trio
 
 from umslab_agent.explain import ERRORS, MAX_DETAIL, explain, explain_answer
-from umslab_certs.files import make_private_folder, write_private
 from umslab_protocol.values.failure import Phase
 from umslab_protocol.values.unit_id import UnitId
 from umslab_protocol.wire import paths
@@ -52,12 +51,8 @@ async def fetch(unit: Unit, order: FileOrder) -> None:
     else:
         raise AssertionError("the last try returns or raises")
 
-    def keep() -> None:
-        make_private_folder(unit.folder.files)
-        write_private(unit.folder.files / order.name, content)
-
     try:
-        await unit.world.executor.run(keep)
+        await unit.world.executor.run(lambda: unit.folder.keep_file(order.name, content))
     except OSError as error:
         raise FileProblemError(f"{order.name} could not be kept: {error.strerror or error}") from None
 
@@ -104,7 +99,4 @@ async def _ask(unit: Unit, order: FileOrder) -> Response | None:
 
 def is_there(unit: Unit, order: FileOrder) -> bool:
     """Whether a file of this name and size is kept; its content was checked when it came."""
-    try:
-        return (unit.folder.files / order.name).stat().st_size == order.size
-    except OSError:
-        return False
+    return unit.folder.file_size(order.name) == order.size

@@ -24,8 +24,8 @@ self-release-*.log         why it gave up its registration (L6)
 from __future__ import annotations
 
 import re
-import shutil
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -38,18 +38,19 @@ from umslab_agent.kept import (
     Inbox,
     Installed,
     Journal,
-    KeptFile,
+    Kept,
     KnownConnectors,
     Reached,
     SettingsDocument,
     Unknown,
 )
 from umslab_agent.persona import Persona
+from umslab_agent.shelf import FolderShelf, Shelf
 from umslab_certs.chain import load_pem_certificates, to_pem
 from umslab_certs.csr import build_request
 from umslab_certs.errors import CertificateError, Fault
-from umslab_certs.files import make_private_folder, read_limited, remove_durably, write_private
-from umslab_certs.identity import load_identity, save_identity
+from umslab_certs.files import make_private_folder
+from umslab_certs.identity import identity_from_pem, identity_to_pem
 from umslab_certs.keys import generate_key, key_from_pem, key_to_pem
 from umslab_protocol.errors import InvalidValueError
 from umslab_protocol.values.unit_id import parse_unit_id
@@ -59,39 +60,57 @@ from umslab_runtime.folder_lock import FolderInUseError, hold_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     from cryptography.x509 import Certificate
 
     from umslab_certs.keys import KeyType, PrivateKey
     from umslab_protocol.values.unit_id import UnitId
 
+_PERSONA = "device.json"
+_REQUEST = "request.pem"
+_IDENTITY = "identity.pem"
+_ROOTS = "trust-store/cacerts.pem"
+_CHAIN = "trust-store/chain.pem"
+_EST_CA = "trust-store/est/est-ca.pem"
+_FILES = "files"
 _CSR = re.compile(rb"-----BEGIN CERTIFICATE REQUEST-----.*?-----END CERTIFICATE REQUEST-----", re.DOTALL)
 
 
 class DeviceFolder:
-    """One device's folder."""
+    """One device's folder, or what a fleet has in place of one."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.identity_file = path / "identity.pem"
-        self._persona_file = path / "device.json"
-        self._request_file = path / "request.pem"
-        self._roots_file = path / "trust-store" / "cacerts.pem"
-        self._chain_file = path / "trust-store" / "chain.pem"
-        self._est_ca_file = path / "trust-store" / "est" / "est-ca.pem"
-        self._dates: tuple[tuple[int, int, int], tuple[datetime, datetime]] | None = None
-        self.boots = KeptFile(path / "boots.json", Boots())
-        self.settings = KeptFile(path / "settings.json", SettingsDocument())
-        self.installed = KeptFile(path / "installed.json", Installed())
-        self.files = path / "files"
-        self.connectors = KeptFile(path / "connectors.json", KnownConnectors())
-        self.announced_roots = KeptFile(path / "roots.json", AnnouncedRoots())
-        self.discovered = KeptFile(path / "discovered.json", Discovered())
-        self.reached = KeptFile(path / "reached.json", Reached())
-        self.unknown = KeptFile(path / "unknown.json", Unknown(since=""))
-        self.journal = KeptFile(path / "journal.json", Journal())
-        self.inbox = KeptFile(path / "inbox.json", Inbox())
+    boots = Kept("boots.json", Boots())
+    settings = Kept("settings.json", SettingsDocument())
+    installed = Kept("installed.json", Installed())
+    connectors = Kept("connectors.json", KnownConnectors())
+    announced_roots = Kept("roots.json", AnnouncedRoots())
+    discovered = Kept("discovered.json", Discovered())
+    reached = Kept("reached.json", Reached())
+    unknown = Kept("unknown.json", Unknown(since=""))
+    journal = Kept("journal.json", Journal())
+    inbox = Kept("inbox.json", Inbox())
+
+    __slots__ = ("_dates", "shelf")
+
+    def __init__(self, place: Path | Shelf) -> None:
+        """`place` is a folder, or another shelf."""
+        self.shelf: Shelf = FolderShelf(place) if isinstance(place, Path) else place
+        self._dates: tuple[object, tuple[datetime, datetime]] | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where it is, for people."""
+        return Path(self.shelf.where(""))
+
+    @property
+    def files(self) -> Path:
+        """Where the files it was sent are."""
+        return Path(self.shelf.where(_FILES))
+
+    @property
+    def identity_file(self) -> Path:
+        """Key and certificate in use, for `use_identity`, which has to read it before anything else happens."""
+        return self.shelf.as_file(_IDENTITY)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -109,67 +128,72 @@ class DeviceFolder:
 
     def load_persona(self) -> Persona | None:
         """Return the persona, None in a fresh folder. Raises `DeviceFolderError` when it is damaged."""
-        if not self._persona_file.exists():
+        if not self.shelf.exists(_PERSONA):
             return None
         try:
-            persona = msgspec.json.decode(read_limited(self._persona_file), type=Persona)
+            persona = msgspec.json.decode(self.shelf.read(_PERSONA), type=Persona)
             parse_unit_id(persona.unit_id)
         except (CertificateError, msgspec.DecodeError, UnicodeDecodeError, InvalidValueError) as error:
-            raise DeviceFolderError(f"{self._persona_file} is damaged: {error}") from None
+            raise DeviceFolderError(f"{self.shelf.where(_PERSONA)} is damaged: {error}") from None
         return persona
 
     def save_persona(self, persona: Persona) -> None:
         """Keep who the device is."""
-        write_private(self._persona_file, msgspec.json.format(msgspec.json.encode(persona)) + b"\n")
+        self.shelf.write(_PERSONA, msgspec.json.format(msgspec.json.encode(persona)) + b"\n")
 
     # The request under way.
 
     def load_request(self) -> tuple[PrivateKey, bytes] | None:
         """Return the key and the DER of the CSR that are under way. Raises `CertificateError` when damaged."""
-        if not self._request_file.exists():
+        if not self.shelf.exists(_REQUEST):
             return None
-        data = read_limited(self._request_file)
+        data, where = self.shelf.read(_REQUEST), self.shelf.where(_REQUEST)
         found = _CSR.search(data)
         if found is None:
-            raise CertificateError(Fault.UNREADABLE, f"{self._request_file} holds no certificate request")
+            raise CertificateError(Fault.UNREADABLE, f"{where} holds no certificate request")
         try:
-            return key_from_pem(data, what=str(self._request_file)), decode_body(found.group())
+            return key_from_pem(data, what=where), decode_body(found.group())
         except InvalidValueError as error:
-            raise CertificateError(Fault.UNREADABLE, f"{self._request_file} is damaged: {error}") from None
+            raise CertificateError(Fault.UNREADABLE, f"{where} is damaged: {error}") from None
 
     def make_request(self, unit_id: UnitId, key_type: KeyType) -> bytes:
         """Make a key and a CSR and keep both before anybody sees them; returns the DER of the CSR."""
-        key = generate_key(key_type)
-        der = build_request(unit_id, key)
-        write_private(self._request_file, key_to_pem(key) + encode_body(der, Wrapping.PEM, "CERTIFICATE REQUEST"))
+        piece, der = new_request(unit_id, key_type)
+        self.shelf.write(_REQUEST, piece)
         return der
+
+    def place_request(self, piece: bytes) -> None:
+        """Keep a request that `new_request` made ahead."""
+        self.shelf.write(_REQUEST, piece)
 
     def drop_finished_request(self) -> None:
         """Remove a request whose certificate is already in use: a power cut came between the two steps."""
         request = self.load_request()
-        if request is None or not self.identity_file.exists():
+        if request is None or not self.shelf.exists(_IDENTITY):
             return
-        if load_identity(self.identity_file)[0].public_key() == request[0].public_key():
-            remove_durably(self._request_file)
+        if self._load_identity()[0].public_key() == request[0].public_key():
+            self.shelf.remove(_REQUEST)
 
     # The identity in use.
 
     def load_identity(self) -> Certificate | None:
         """Return the certificate in use, None before enrolment. Raises `CertificateError` when it is damaged."""
-        return load_identity(self.identity_file)[1] if self.identity_file.exists() else None
+        return self._load_identity()[1] if self.shelf.exists(_IDENTITY) else None
+
+    def _load_identity(self) -> tuple[PrivateKey, Certificate]:
+        key, chain = identity_from_pem(self.shelf.read(_IDENTITY), self.shelf.where(_IDENTITY))
+        return key, chain[0]
 
     def identity_dates(self) -> tuple[datetime, datetime] | None:
         """Return from when to when the certificate in use is good, None before enrolment; see `load_identity`.
 
         For the daily look: the file is parsed again only when it is another than last time.
         """
-        try:
-            found = self.identity_file.stat()
-        except FileNotFoundError:
+        mark = self.shelf.mark(_IDENTITY)
+        if mark is None:
             return None
-        mark = (found.st_ino, found.st_mtime_ns, found.st_size)
         if self._dates is None or self._dates[0] != mark:
-            certificate = load_identity(self.identity_file)[1]
+            certificate = self._load_identity()[1]
             self._dates = mark, (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
         return self._dates[1]
 
@@ -178,54 +202,66 @@ class DeviceFolder:
         request = self.load_request()
         if request is None:
             raise CertificateError(Fault.MISMATCHED, "a certificate came, but no request was under way")
-        save_identity(self.identity_file, request[0], [certificate])
-        remove_durably(self._request_file)
+        self.shelf.write(_IDENTITY, identity_to_pem(request[0], [certificate]))
+        self.shelf.remove(_REQUEST)
 
     # Whom it trusts.
 
     def load_trust(self) -> tuple[list[Certificate], list[Certificate]]:
         """Return pinned roots and helpful intermediates; no roots before trust is established."""
-        if not self._roots_file.exists():
-            return [], []
-        roots = load_pem_certificates(read_limited(self._roots_file), str(self._roots_file))
-        if not self._chain_file.exists():
-            return roots, []
-        return roots, load_pem_certificates(read_limited(self._chain_file), str(self._chain_file))
+        return self._load_certificates(_ROOTS), self._load_certificates(_CHAIN)
+
+    def _load_certificates(self, name: str) -> list[Certificate]:
+        if not self.shelf.exists(name):
+            return []
+        return load_pem_certificates(self.shelf.read(name), self.shelf.where(name))
 
     def save_trust(
         self, roots: Sequence[Certificate], intermediates: Sequence[Certificate], est_ca: Sequence[Certificate]
     ) -> None:
         """Pin the roots; they are written last, so that trust is either complete or absent."""
-        make_private_folder(self._est_ca_file.parent)
-        for file, certificates in ((self._est_ca_file, est_ca), (self._chain_file, intermediates)):
+        for name, certificates in ((_EST_CA, est_ca), (_CHAIN, intermediates)):
             if certificates:
-                write_private(file, to_pem(certificates))
-            elif file.exists():
-                remove_durably(file)
-        write_private(self._roots_file, to_pem(roots))
+                self.shelf.write(name, to_pem(certificates))
+            else:
+                self.shelf.remove(name)
+        self.shelf.write(_ROOTS, to_pem(roots))
 
     def replace_roots(self, roots: Sequence[Certificate]) -> None:
         """Pin these roots and no others (V2)."""
-        write_private(self._roots_file, to_pem(roots))
+        self.shelf.write(_ROOTS, to_pem(roots))
+
+    # The files it was sent.
+
+    def keep_file(self, name: str, content: bytes) -> None:
+        """Keep a file. Raises `OSError`."""
+        self.shelf.write(f"{_FILES}/{name}", content)
+
+    def file_size(self, name: str) -> int | None:
+        """Return the size of a file, None when it is not there."""
+        return self.shelf.size(f"{_FILES}/{name}")
+
+    def remove_file(self, name: str) -> None:
+        """Remove a file. Raises `OSError`."""
+        self.shelf.remove(f"{_FILES}/{name}")
 
     # The end.
 
     def note_release(self, stamp: str, text: str) -> Path:
         """Write why the device gives up its registration (L6)."""
-        file = self.path / f"self-release-{stamp}.log"
-        write_private(file, text.encode())
-        return file
+        name = f"self-release-{stamp}.log"
+        self.shelf.write(name, text.encode())
+        return Path(self.shelf.where(name))
 
     def forget(self) -> None:
         """Forget the server and all that came from it: what a released device does (L5, L6).
 
         The persona stays, and what users were told. The settings go because their versions are the server's.
         """
-        for file in (self.identity_file, self._request_file):
-            with suppress(FileNotFoundError):
-                remove_durably(file)
-        shutil.rmtree(self.path / "trust-store", ignore_errors=True)
-        shutil.rmtree(self.files, ignore_errors=True)
+        for name in (_IDENTITY, _REQUEST):
+            self.shelf.remove(name)
+        self.shelf.clear("trust-store")
+        self.shelf.clear(_FILES)
         for kept in (self.settings, self.installed, self.connectors, self.announced_roots, self.reached, self.unknown):
             kept.remove()
         self.discovered.remove()
@@ -235,3 +271,10 @@ class DeviceFolder:
         """Forget everything but who it is: reset to factory defaults (J1)."""
         self.inbox.remove()
         self.forget()
+
+
+def new_request(unit_id: UnitId, key_type: KeyType) -> tuple[bytes, bytes]:
+    """Make a key and a CSR; returns both as they are kept, and the DER of the CSR."""
+    key = generate_key(key_type)
+    der = build_request(unit_id, key)
+    return key_to_pem(key) + encode_body(der, Wrapping.PEM, "CERTIFICATE REQUEST"), der

@@ -18,7 +18,6 @@ from umslab_agent.fetching import FileProblemError, fetch, is_there
 from umslab_agent.happenings import Kind
 from umslab_agent.kept import Installed, SettingsDocument
 from umslab_agent.reports import Topic
-from umslab_certs.files import remove_durably
 from umslab_protocol.wire.inventory import AppState, FileState, InstallState
 from umslab_runtime.mailbox import Reply
 
@@ -122,7 +121,7 @@ class Installer:
             await self._keep(Topic.FILES, files=states)
         for entry in before:
             if entry.name not in wanted:
-                remove_durably(unit.folder.files / entry.name)
+                unit.folder.remove_file(entry.name)
                 unit.tell(Kind.FILE, f"file {entry.name} removed", name=entry.name, state="removed")
         for order in document.files:
             if _state_of(self._state.files, order.name) is InstallState.PENDING:

@@ -7,19 +7,19 @@ with what to do about it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from umslab_agent.errors import DeviceFolderError
 from umslab_certs.errors import CertificateError
-from umslab_certs.files import read_limited, remove_durably, write_private
 from umslab_protocol.wire.inventory import AppState, FileState
 from umslab_protocol.wire.orders import AppOrder, Connector, FileOrder, ResultState, Settings
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from umslab_agent.shelf import Shelf
 
 MAX_KEPT_BYTES = 2 * 1024 * 1024
 JOURNAL_ENTRIES = 64
@@ -140,32 +140,57 @@ T = TypeVar("T", bound=Struct)
 
 
 class KeptFile(Generic[T]):
-    """One document in one file; a fresh folder has none, which reads as `empty`."""
+    """One document in one piece; a fresh folder has none, which reads as `empty`."""
 
-    __slots__ = ("_empty", "path")
+    __slots__ = ("_empty", "_name", "_shelf")
 
-    def __init__(self, path: Path, empty: T) -> None:
-        self.path = path
+    def __init__(self, shelf: Shelf, name: str, empty: T) -> None:
+        self._shelf = shelf
+        self._name = name
         self._empty = empty
+
+    @property
+    def path(self) -> Path:
+        """Where it is, for people."""
+        return Path(self._shelf.where(self._name))
 
     def exists(self) -> bool:
         """Whether anything is kept."""
-        return self.path.exists()
+        return self._shelf.exists(self._name)
 
     def load(self) -> T:
         """Return what is kept. Raises `DeviceFolderError` when the file is damaged."""
-        if not self.path.exists():
+        if not self.exists():
             return self._empty
         try:
-            return msgspec.json.decode(read_limited(self.path, MAX_KEPT_BYTES), type=type(self._empty))
+            return msgspec.json.decode(self._shelf.read(self._name, MAX_KEPT_BYTES), type=type(self._empty))
         except (CertificateError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DeviceFolderError(f"{self.path} is damaged ({error}): remove it, or restore the folder") from None
 
     def save(self, document: T) -> None:
         """Keep this instead; durable when it returns. Raises `OSError` with the old content untouched."""
-        write_private(self.path, msgspec.json.encode(document) + b"\n")
+        self._shelf.write(self._name, msgspec.json.encode(document) + b"\n")
 
     def remove(self) -> None:
         """Keep nothing."""
-        if self.path.exists():
-            remove_durably(self.path)
+        self._shelf.remove(self._name)
+
+
+class Kept(Generic[T]):
+    """Declares a document of a folder: `boots = Kept("boots.json", Boots())`; costs a folder nothing."""
+
+    def __init__(self, name: str, empty: T) -> None:
+        self._name = name
+        self._empty = empty
+
+    def __get__(self, folder: OnShelf, _: type) -> KeptFile[T]:
+        """Return the document of this folder."""
+        return KeptFile(folder.shelf, self._name, self._empty)
+
+
+class OnShelf(Protocol):
+    """What has its pieces on a shelf."""
+
+    @property
+    def shelf(self) -> Shelf:
+        """The shelf."""

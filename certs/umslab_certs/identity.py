@@ -30,8 +30,13 @@ def save_identity(path: Path, key: PrivateKey, certificate_chain: Sequence[Certi
     Raises `CertificateError` (MISMATCHED) when the key is not that of the first certificate, and `OSError` when the
     file cannot be written; in both cases the old file stays as it was.
     """
+    write_private(path, identity_to_pem(key, certificate_chain))
+
+
+def identity_to_pem(key: PrivateKey, certificate_chain: Sequence[Certificate]) -> bytes:
+    """Return key and chain in one piece; raise `CertificateError` (MISMATCHED) as `save_identity` does."""
     certificate_for(key, certificate_chain[:1])
-    write_private(path, key_to_pem(key) + to_pem(certificate_chain))
+    return key_to_pem(key) + to_pem(certificate_chain)
 
 
 def load_identity(path: Path) -> tuple[PrivateKey, Certificate]:
@@ -46,12 +51,16 @@ def load_identity_chain(path: Path) -> tuple[PrivateKey, list[Certificate]]:
     Raises `CertificateError` with the path in the message: UNREADABLE, TOO_LARGE, WEAK_KEY (neither RSA nor EC), or
     MISMATCHED when the key is not that of the first certificate.
     """
-    data = read_limited(path)
-    key = key_from_pem(data, what=f"the private key in {path}")
-    chain = load_pem_certificates(data, what=str(path))
+    return identity_from_pem(read_limited(path), what=str(path))
+
+
+def identity_from_pem(data: bytes, what: str) -> tuple[PrivateKey, list[Certificate]]:
+    """Read what `identity_to_pem` wrote; `what` names it in the messages of the same `CertificateError`s."""
+    key = key_from_pem(data, what=f"the private key in {what}")
+    chain = load_pem_certificates(data, what=what)
     try:
         certificate_for(key, chain[:1])
     except CertificateError:
-        message = f"{path}: the private key does not match the certificate"
+        message = f"{what}: the private key does not match the certificate"
         raise CertificateError(Fault.MISMATCHED, message) from None
     return key, chain
