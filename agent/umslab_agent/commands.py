@@ -39,6 +39,7 @@ class _Order:
 
     command: Command
     message_id: int | None
+    taken_at: float
 
 
 class Commands:
@@ -81,7 +82,7 @@ class Commands:
             busy = f"{MOST_WAITING} commands are waiting on this device already"
             conversation.say(Result(re=command.id, execID=command.execID, state=ResultState.FAILED, message=busy))
         else:
-            self._orders.append(_Order(command, command.id))
+            self._orders.append(_Order(command, command.id, self.unit.now()))
             self.unit.jobs.start(JOB, self._work)
 
     def session_over(self) -> None:
@@ -119,6 +120,8 @@ class Commands:
         self._orders.popleft()
         if order.message_id is not None and self.conversation is not None:
             self.conversation.say(_result(order.message_id, done))
+            if self.unit.world.trace is not None:
+                self.unit.world.trace("command", order.taken_at)
         name = CommandName(command.command)
         text = f"command {name}: {done.state}" + (f" ({done.message})" if done.message else "")
         self.unit.tell(

@@ -113,6 +113,7 @@ async def _try(unit: Unit, target: HostPort, hello: Hello) -> Link | Failure:
             codec=world.codec,
             host=world.host,
             tap=world.tap,
+            trace=world.trace,
             within=unit.parameters.connect_timeout,
         )
     except SessionRefused as refused:

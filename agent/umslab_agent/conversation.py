@@ -78,6 +78,7 @@ class Conversation:
         "_settings_known",
         "_unit",
         "_waiting",
+        "_welcomed_at",
         "told_deleted",
     )
 
@@ -104,6 +105,7 @@ class Conversation:
         self._last_id = 0
         self._waiting: dict[int, Callable[[Answer | None], None]] = {}
         self._info_known = self._settings_known = self._settings_came = False
+        self._welcomed_at = 0.0
         self._info_due: datetime | None = None
         self._heartbeat: Heartbeat | None = None
         self._beat_at: float | None = None
@@ -217,6 +219,7 @@ class Conversation:
             on_answer(None)
 
     def _welcomed(self, welcome: Welcome) -> None:
+        self._welcomed_at = self._unit.now()
         self._heartbeat = welcome.heartbeat
         self._set_beat()
         self._reports.begin_session()
@@ -236,7 +239,7 @@ class Conversation:
     def _info_answered(self, answer: Answer | None) -> None:
         if isinstance(answer, Ack) and not self._info_known:
             self._info_known = True
-            self._on_change()
+            self._progressed()
 
     def _pull(self) -> None:
         self._pull_at = None
@@ -251,7 +254,13 @@ class Conversation:
             self._watch()
         elif answer is not None and not self._settings_known:
             self._settings_known = True
-            self._on_change()
+            self._progressed()
+
+    def _progressed(self) -> None:
+        trace = self._unit.world.trace
+        if self.managed and trace is not None:
+            trace("settings", self._welcomed_at)
+        self._on_change()
 
     # What the server hands out: durable first, acknowledged then.
 

@@ -132,7 +132,7 @@ class Device:
         self._reports = Reports(unit)
         self._installer = Installer(unit, changed=self._report, in_effect=self._settings_in_effect)
         self._commands = Commands(
-            unit, self._installer, depart=self._depart, renewal_due=self._renewal_due, renew=self._renew_if_due
+            unit, self._installer, depart=self.depart, renewal_due=self._renewal_due, renew=self._renew_if_due
         )
         self._conversation: Conversation | None = None
         self._link: Link | None = None
@@ -156,6 +156,11 @@ class Device:
         if WokenUp in TRANSITIONS[self._life.state] and self._alarm is not None:
             self._woken = True
             self._alarm.set()
+
+    def cut(self) -> None:
+        """Break the session without a word, as a network that is gone does."""
+        if self._link is not None:
+            self._link.stream.abort()
 
     async def run(self) -> State:
         """Live until the end, or until cancelled.
@@ -369,7 +374,7 @@ class Device:
             self._conversation.tell_system_information()  # the structure tag may be another
             self._conversation.flush()
 
-    def _depart(self, departure: Departure, reason: str) -> None:
+    def depart(self, departure: Departure, reason: str) -> None:
         """Go away as soon as possible: close the session, or end a wait."""
         self._departure = departure
         self._close(reason)
@@ -393,9 +398,12 @@ class Device:
 
     def _renew_if_due(self) -> None:
         if self._life.state is State.ONLINE:
-            due = self._renewal_due()
-            if self._life.handle(RenewalChecked(due=due), self._unit.now()):
-                self._close("renewing the certificate")
+            self.renew(due=self._renewal_due())
+
+    def renew(self, *, due: bool = True) -> None:
+        """Renew the certificate if it is due and the device online: the session is closed for it, and comes back."""
+        if self._life.state is State.ONLINE and self._life.handle(RenewalChecked(due=due), self._unit.now()):
+            self._close("renewing the certificate")
 
     def _renewal_due(self) -> bool:
         return starting.is_renewal_due(self._unit)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from umslab_runtime.pump import SessionPump
     from umslab_runtime.session_host import SessionHost
     from umslab_runtime.tls import TLSStream
+    from umslab_runtime.tracing import Trace
 
 CONNECT_TIMEOUT = 45.0
 """Seconds for dial, TLS and opening: `system.remotemanager.connect_timeout` (W10)."""
@@ -69,6 +70,7 @@ async def open_link(
     codec: SessionCodec,
     host: SessionHost,
     tap: Tap | None = None,
+    trace: Trace | None = None,
     within: float = CONNECT_TIMEOUT,
 ) -> Link:
     """Connect to `ws-connect`; `key` is 16 random bytes.
@@ -84,12 +86,16 @@ async def open_link(
             within=within,
             unit_id=UnitId(hello.unitID),
             prepare=identity.prepare,
+            trace=trace,
         )
+        began = host.clock.monotonic()
         try:
             http = HttpClientConnection(stream, str(target), tap, request_id=f"{hello.unitID}-{key[:4].hex()}")
             opened = await http.open_websocket(WS_CONNECT, key=key, subprotocols=(SUBPROTOCOL,))
             if isinstance(opened, Response):
                 raise SessionRefused(opened)
+            if trace is not None:
+                trace("websocket", began)
         except BaseException:
             stream.abort()
             raise

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from umslab_runtime.network import Network
     from umslab_runtime.session_host import SessionHost
     from umslab_runtime.tls import TLSStream
+    from umslab_runtime.tracing import Trace, TracedStep
 
 ASK_AGAIN_SECONDS = 60.0
 """After an answer 202 that does not say when (RFC 7030 section 4.2.3 wants it to)."""
@@ -64,7 +65,7 @@ REQUEST_TIMEOUT = 60.0
 _ENROL_HEADERS: Headers = [("Content-Type", "application/pkcs10"), ("Content-Transfer-Encoding", "base64")]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """What devices need of the world; a fleet shares one."""
 
@@ -80,6 +81,7 @@ class World:
     """For the source DNS."""
     dhcp: DhcpRunner | None = None
     """For devices that lease by themselves."""
+    trace: Trace | None = None
 
 
 class Onboarding:
@@ -285,7 +287,9 @@ class Onboarding:
             within=CONNECT_TIMEOUT,
             unit_id=UnitId(self.persona.unit_id),
             prepare=prepare,
+            trace=self._world.trace,
         )
+        began = self._world.clock.monotonic()
         try:
             if isinstance(self._world.clock, SkewedClock) and context is not self._world.contexts.blind():
                 self._judge_time(stream)
@@ -294,12 +298,15 @@ class Onboarding:
                 request_id = f"{self.persona.unit_id}-{self._requests}"
                 http = HttpClientConnection(stream, str(self.target), self._world.tap, request_id=request_id)
                 answer = await http.request(method, path, headers=headers, body=body)
+                if self._world.trace is not None and answer.status == 200 and operation in _TRACED:
+                    self._world.trace(_TRACED[operation], began)
                 return answer, stream.peer_certificate
             raise DialError(DialProblem.TIMEOUT, f"{self.target}: no answer within {REQUEST_TIMEOUT:g} seconds")
         finally:
             await close_quietly(stream)
 
 
+_TRACED: dict[str, TracedStep] = {"cacerts": "cacerts", "simpleenroll": "enrol", "simplereenroll": "enrol"}
 _ERRORS = (trio.BrokenResourceError, *ERRORS)
 
 

@@ -16,7 +16,7 @@ from umslab_certs.errors import CertificateError, Fault
 from umslab_certs.files import DEFAULT_LIMIT, make_private_folder, read_limited, remove_durably, write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 
 class Shelf(ABC):
@@ -198,6 +198,7 @@ class MemoryShelf(Shelf):
             raise FileNotFoundError(2, "there is no such piece", self.where(name))
         return self._scratch.show(self._pieces[name])
 
-    def names(self) -> Iterator[str]:
-        """The names of all pieces."""
-        return iter(self._pieces)
+    @property
+    def pieces(self) -> dict[str, bytes]:
+        """All of them, by name."""
+        return self._pieces

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from umslab_runtime.network import Network
     from umslab_runtime.streams import Transport
     from umslab_runtime.tls import TLSStream
+    from umslab_runtime.tracing import Trace
 
 
 async def dial_tls(
@@ -29,6 +30,7 @@ async def dial_tls(
     within: float,
     unit_id: UnitId | None = None,
     prepare: Callable[[], None] | None = None,
+    trace: Trace | None = None,
 ) -> TLSStream:
     """Return a TLS stream whose handshake is done on our side.
 
@@ -38,8 +40,12 @@ async def dial_tls(
     only at the first read (`TLSBrokenError`).
     """
     transport: Transport | None = None
+    began = trio.current_time()
     with trio.move_on_after(within):
         transport = await network.dial(target, unit_id=unit_id)
+        if trace is not None:
+            trace("tcp", began)
+            began = trio.current_time()
         try:
             if prepare is not None:
                 prepare()  # and no `await` before wrap_tls has taken the certificate
@@ -48,6 +54,8 @@ async def dial_tls(
             transport.abort()
             raise
         await stream.do_handshake()
+        if trace is not None:
+            trace("tls", began)
         return stream
     if transport is None:
         raise DialError(DialProblem.TIMEOUT, f"{target}: no answer within {within:g} seconds")

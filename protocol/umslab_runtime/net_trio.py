@@ -8,7 +8,8 @@ import math
 import os
 import socket
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from copy import copy
+from typing import TYPE_CHECKING, Self
 
 import trio
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from umslab_runtime.streams import Transport
 
 _BACKLOG = 4096
+_IP_BIND_ADDRESS_NO_PORT = 24  # ip(7); the socket module names it only from Python 3.12 on
 _BREATHER_SECONDS = 0.1
 _OVERLOAD = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 _GONE_BEFORE_ACCEPT = {  # accept(2): errors of the connection, not of the listener
@@ -101,6 +103,13 @@ class TrioNetwork(Network):
 
     def __init__(self, policy: TargetPolicy = LOOPBACK_ONLY) -> None:
         self._policy = policy
+        self._source = ""
+
+    def calling_from(self, source: str) -> Self:
+        """Return the same network, except that its dials come from this IPv4 address of the machine."""
+        other = copy(self)
+        other._source = source
+        return other
 
     async def listen(self, host: str, port: int) -> Listener:
         """Listen on a literal address; IPv6 listeners take IPv6 only, so that both families can have the same port."""
@@ -137,13 +146,13 @@ class TrioNetwork(Network):
         One that says nothing gets `ADDRESS_SECONDS` when there are more, so that it does not use up the caller's time.
         """
         failure: DialError | TargetRefusedError | None = None
-        addresses = await self.resolve(target.host)
+        addresses = [one for one in await self.resolve(target.host) if not self._source or ":" not in one]
         for address in addresses:
             patience = math.inf if address == addresses[-1] else ADDRESS_SECONDS
             try:
                 self._policy.check(address, unit_id)
                 with trio.move_on_after(patience):
-                    return await _connect(address, target.port)
+                    return await _connect(address, target.port, self._source)
                 raise DialError(DialProblem.TIMEOUT, f"{Address(address, target.port)}: no answer in {patience:g} s")
             except (DialError, TargetRefusedError) as error:
                 failure = failure or error
@@ -187,7 +196,7 @@ class TrioNetwork(Network):
         return await mdns.browse(places, patience=patience, settle=settle)
 
 
-async def _connect(address: str, port: int) -> Transport:
+async def _connect(address: str, port: int, source: str) -> Transport:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -196,6 +205,8 @@ async def _connect(address: str, port: int) -> Transport:
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if source:
+            _bind_source(sock, source)
         code = sock.connect_ex((address, port))
         if code == errno.EINPROGRESS:
             await trio.lowlevel.wait_writable(sock)
@@ -209,6 +220,15 @@ async def _connect(address: str, port: int) -> Transport:
         sock.close()
         raise
     return SocketTransport(sock, Address(address, port))
+
+
+def _bind_source(sock: socket.socket, source: str) -> None:
+    """Call from this address; the port is chosen at the connect, so that each target has all of them."""
+    sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+    try:
+        sock.bind((source, 0))
+    except OSError as error:
+        raise OSError(error.errno, f"{source} cannot be called from: {error.strerror}") from None
 
 
 def _dial_error(address: str, port: int, error: OSError) -> DialError:

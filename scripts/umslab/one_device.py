@@ -129,7 +129,7 @@ async def open_world(
     """
     codec: SessionCodec = plugins.load(ENTRY_POINT_GROUP, session_codec)
     clock = SystemClock()
-    policy = TargetPolicy(await _owned_addresses(owned_hosts))
+    policy = TargetPolicy(await owned_addresses(owned_hosts))
     client, network = None, TrioNetwork(policy)
     if finding is not None:
         client = dns_client(finding, policy)
@@ -234,7 +234,7 @@ def release_delay(firmware: FirmwareVersion) -> float | None:
     return RELEASE_DELAY if behaves(firmware, Behaviour.RELEASE_RULE) else None
 
 
-async def _owned_addresses(hosts: Sequence[str]) -> frozenset[IPAddress]:
+async def owned_addresses(hosts: Sequence[str]) -> frozenset[IPAddress]:
     """The addresses behind the names the user owns, looked up once: later changes in DNS add none."""
     addresses: set[IPAddress] = set()
     for host in hosts:

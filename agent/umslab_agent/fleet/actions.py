@@ -66,22 +66,29 @@ def _of_phase(
             for device in devices:
                 yield from _by_itself(number, device.index, seconds, behaviour, seed)
         case Storm():
-            action = Action.NETWORK_LOSS if phase.cause == "network" else Action.POWER_LOSS
-            spread = phase.spread_seconds + 0.0 if action is Action.POWER_LOSS else 0.0
-            boot = behaviour.device.boot_seconds if action is Action.POWER_LOSS else 0.0
-            for device in devices:
-                if is_at(device, phase.who):
-                    late = spread * _chance(seed, number, device.index).random() if spread else 0.0
-                    yield PlannedAction(0.0, device.index, action, phase.away_seconds + boot + late)
+            yield from _storm(number, phase, devices, behaviour, seed)
         case RenewalWave(spread_seconds=spread):
             for device in devices:
-                at = spread * _chance(seed, number, device.index).random() if spread else 0.0
+                at = spread * _chance(seed, number, device.index).random()
                 yield PlannedAction(at, device.index, Action.RENEW)
         case Drain(spread_seconds=spread):
             for position, device in enumerate(devices):
                 yield PlannedAction(spread * position / len(devices), device.index, Action.SHUT_DOWN)
         case _:
             assert_never(phase)
+
+
+def _storm(
+    number: int, storm: Storm, devices: Sequence[PlannedDevice], behaviour: Behaviour, seed: int
+) -> Iterator[PlannedAction]:
+    power = storm.cause == "power"
+    away = storm.away_seconds + (behaviour.device.boot_seconds if power else 0.0)
+    for device in devices:
+        if is_at(device, storm.who) and power:
+            late = storm.spread_seconds * _chance(seed, number, device.index).random()
+            yield PlannedAction(0.0, device.index, Action.POWER_LOSS, away + late)
+        elif is_at(device, storm.who):
+            yield PlannedAction(0.0, device.index, Action.NETWORK_LOSS, away)
 
 
 def is_at(device: PlannedDevice, who: str) -> bool:

@@ -1,25 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a fleet is and does: every key of a scenario file with its default, unit and bounds.
 
-Everything here is ours. `umslab fleet run SCENARIO` reads it as TOML; unknown keys are refused with their line. All
-times are those of the scenario: with a `time_scale` of 60 an hour of it takes a minute (`in_real_time`). What the server
-decides is not here and not scaled: pings, heartbeats, the life of certificates.
+Everything here is ours. `umslab fleet run` reads it as TOML; unknown keys are refused with their line. All times are
+those of the scenario: with a `time_scale` of 60 an hour of it takes a minute (`in_real_time`). What the server decides
+is not here and not scaled: pings, heartbeats, the life of certificates.
 """
 
 from __future__ import annotations
 
 from ipaddress import IPv4Network
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
 from umslab_agent.behaviour import DeviceBehaviour
+from umslab_agent.fleet.report import MOST_THRESHOLDS
+from umslab_agent.fleet.thresholds import ThresholdText, parse_threshold
 from umslab_agent.persona import MODELS
 from umslab_certs.keys import KeyType
 from umslab_protocol.values.firmware import DEFAULT_FIRMWARE, FirmwareVersion
 from umslab_protocol.values.structure_tag import parse_structure_tag
 from umslab_protocol.wire.orders import CommandName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MOST_DEVICES = 200_000
 """In one plan; several machines take index ranges of their own."""
@@ -254,14 +259,18 @@ class Scenario(_Part, frozen=True, kw_only=True):
     phases: Annotated[tuple[Phase, ...], Meta(min_length=1, max_length=100)] = (Onboard(),)
     behaviour: Behaviour = Behaviour()
     retry: Retry = Exponential()
+    thresholds: Annotated[tuple[ThresholdText, ...], Meta(max_length=MOST_THRESHOLDS)] = ()
+    """What the run is to keep, one sentence each, such as `managed.p99 < 5s`; they decide the exit code."""
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for what fits no other key."""
         names = [site.name for site in self.sites]
         if len(set(names)) != len(names):
             raise ValueError("sites: two have the same name")
+        for threshold in self.thresholds:
+            _naming("thresholds", parse_threshold, threshold)
         for network in self.addresses:
-            IPv4Network(network, strict=False)
+            _naming("addresses", IPv4Network, network, False)
         for phase in self.phases:
             if isinstance(phase, Storm):
                 self._check_place(phase.who)
@@ -282,6 +291,14 @@ class Scenario(_Part, frozen=True, kw_only=True):
             raise ValueError(f"phases: who: there is no site {name!r}" + (f" among {known}" if known else ""))
         if slash and not (circuit.isdecimal() and 1 <= int(circuit) <= site.circuits):
             raise ValueError(f"phases: who: {name} has the circuits {name}/1 to {name}/{site.circuits}, not {who}")
+
+
+def _naming(key: str, read: Callable[..., object], *what: object) -> None:
+    """Read a value; what is wrong with it names the key."""
+    try:
+        read(*what)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
 
 
 def in_real_time(scenario: Scenario) -> Scenario:

@@ -87,6 +87,8 @@ class Reason(StrEnum):
     PROTOCOL = "protocol"
     DEREGISTERED = "deregistered"
     LOST = "connection-lost"
+    DEFECT = "defect"
+    """An error of ours, not of any peer."""
 
 
 class Contact(StrEnum):

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network as one device of a fleet sees it: the shared one, or none while its cable is out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from umslab_runtime.network import DialError, DialProblem, Listener, Network
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from umslab_protocol.values.host_port import HostPort
+    from umslab_protocol.values.unit_id import UnitId
+    from umslab_runtime.clock import Clock
+    from umslab_runtime.streams import Transport
+    from umslab_runtime.udp import UdpEndpoint
+
+
+class Door(Network):
+    """Passes everything on, except that nobody is reached before `closed_until`."""
+
+    __slots__ = ("_clock", "_network", "closed_until")
+
+    def __init__(self, network: Network, clock: Clock) -> None:
+        self._network = network
+        self._clock = clock
+        self.closed_until = 0.0
+        """Monotonic seconds."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the network is there."""
+        return self._clock.monotonic() >= self.closed_until
+
+    async def listen(self, host: str, port: int) -> Listener:
+        """Listen; see `Network.listen`."""
+        return await self._network.listen(host, port)
+
+    async def resolve(self, host: str) -> Sequence[str]:
+        """Resolve a name; see `Network.resolve`."""
+        self._check(host)
+        return await self._network.resolve(host)
+
+    async def dial(self, target: HostPort, *, unit_id: UnitId | None = None) -> Transport:
+        """Connect; see `Network.dial`."""
+        self._check(target)
+        return await self._network.dial(target, unit_id=unit_id)
+
+    async def udp(self, host: str, port: int) -> UdpEndpoint:
+        """Open a UDP endpoint; see `Network.udp`."""
+        return await self._network.udp(host, port)
+
+    def _check(self, whom: object) -> None:
+        if not self.is_open:
+            raise DialError(DialProblem.UNREACHABLE, f"{whom}: the network of this device is away, as planned")

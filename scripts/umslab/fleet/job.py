@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one process of a fleet is to do, and what it tells meanwhile: one JSON line each, also between processes."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from umslab_agent.fleet.scenario import Scenario
+
+
+class Job(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A shard of a fleet, and all it needs to run."""
+
+    scenario: Scenario
+    shard: int = 1
+    of: int = 1
+    target: str
+    auth_key: str = ""
+    token: str = ""
+    ca_hash: str = ""
+    own: tuple[str, ...] = ()
+    """Hosts outside the machine that the user owns."""
+    nameservers: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    state: str = ""
+    """The folder; empty: nothing is kept."""
+    control: str = ""
+    """The server's control socket, for commands."""
+    source: str = ""
+    """What devices call from that have no address of their own in the plan."""
+    key_workers: int = 1
+    """Processes that make keys."""
+    start_at: float = 0.0
+    """On the machine's monotonic clock; 0: as soon as it is ready."""
+
+
+class Told(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something a shard tells."""
+
+    say: str = ""
+    """A line for people."""
+    ready: bool = False
+    """Keys are made; it waits for `start_at`."""
+    levels: dict[str, int] | None = None
+    """How many devices are in each condition."""
+    phase: str = ""
+    failures: int = 0
+    """Failed tries so far."""
+    seconds: float = 0.0
+    """Since the start."""

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs one shard of a fleet in this process, on the real network."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+
+from umslab.fleet.commanding import commander
+from umslab.fleet.health import watch_health
+from umslab.fleet.job import Told
+from umslab.fleet.machine import raise_descriptor_limit
+from umslab.fleet.requests_ahead import make_requests
+from umslab.fleet.state import FleetState
+from umslab.one_device import Finding, dns_client, open_world, owned_addresses
+from umslab_agent.discovery import Discovery, Source
+from umslab_agent.dns_source import DnsSource
+from umslab_agent.fleet.member import Equipment
+from umslab_agent.fleet.plan import Plan, make_plan
+from umslab_agent.fleet.recorder import Recorder
+from umslab_agent.fleet.running import Fleet
+from umslab_agent.fleet.scenario import Flat
+from umslab_agent.folder import DeviceFolder
+from umslab_agent.shelf import MemoryShelf, Scratch
+from umslab_agent.trust import TrustMode
+from umslab_certs.keys import KeyType
+from umslab_protocol.machines.device_life import RetryPolicy
+from umslab_protocol.values.fingerprint import CommunicationToken, Fingerprint
+from umslab_protocol.values.host_port import parse_host_port
+from umslab_runtime.dns import parse_nameserver
+from umslab_runtime.executor import InlineExecutor, ThreadExecutor
+from umslab_runtime.net_fleet import FleetNetwork
+from umslab_runtime.net_trio import TrioNetwork
+from umslab_runtime.policy import TargetPolicy
+from umslab_runtime.tuning import tune_interpreter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from umslab.fleet.job import Job
+    from umslab_agent.fleet.measured import Measured
+    from umslab_agent.fleet.plan import PlannedDevice
+    from umslab_agent.fleet.scenario import Kind, Retry
+    from umslab_agent.onboarding import World
+    from umslab_agent.shelf import Shelf
+
+TELL_SECONDS = 1.0
+OS11_LEFT_OUT = "this build runs OS 12 only: {} OS 11 devices were left out"
+
+
+@dataclass(slots=True)
+class ShardResult:
+    """What a shard brings back."""
+
+    measured: Measured
+    notes: list[str]
+    interrupted: bool
+
+
+class Shard:
+    """One shard; make it, `prepare` it, then `run` it."""
+
+    def __init__(self, job: Job, tell: Callable[[Told], None]) -> None:
+        self._job = job
+        self._tell = tell
+        self._notes: list[str] = []
+        self._fleet: Fleet | None = None
+        self._stopped = False
+        self._scratch = Scratch()
+        plan = make_plan(job.scenario)
+        self.plan: Plan = self._without_os11(plan.part(job.shard, job.of))
+        self._state = FleetState(Path(job.state)) if job.state else None
+        self._pieces: dict[str, dict[str, bytes]] = {}
+
+    def _without_os11(self, plan: Plan) -> Plan:
+        runs = tuple(device for device in plan.devices if plan.kind_of(device).os == 12)
+        left_out = len(plan.devices) - len(runs)
+        if not left_out:
+            return plan
+        self._notes.append(OS11_LEFT_OUT.format(left_out))
+        self._tell(Told(say=self._notes[-1]))
+        kept = {device.index for device in runs}
+        phases = tuple(
+            replace(one, actions=tuple(action for action in one.actions if action.index in kept)) for one in plan.phases
+        )
+        return replace(plan, devices=runs, phases=phases)
+
+    def prepare(self) -> None:
+        """Load what devices have kept, and make the keys that are missing; may take minutes. Raises `FleetStateError`."""
+        devices = self.plan.devices
+        if self._state is not None:
+            self._pieces = self._state.load(one.persona.unit_id for one in devices)
+        wanted = [
+            (one.persona.unit_id, str(one.key_type))
+            for one in devices
+            if not {"identity.pem", "request.pem"} & set(self._pieces.get(one.persona.unit_id, ()))
+        ]
+        told = 0
+
+        def made(count: int) -> None:
+            nonlocal told
+            if count < len(wanted) and count - told >= len(wanted) / 10:
+                told = count
+                self._tell(Told(say=f"{count} of {len(wanted)} keys are made"))
+
+        for unit_id, piece in make_requests(wanted, processes=self._job.key_workers, made=made).items():
+            shelf = self._shelf_of(unit_id)
+            DeviceFolder(shelf).place_request(piece)
+            self._pieces[unit_id] = shelf.pieces
+        if self._state is not None:
+            self._state.write()
+
+    def stop(self) -> None:
+        """Drain; the second time, stop at once."""
+        self._stopped = True
+        if self._fleet is not None:
+            self._fleet.stop()
+
+    async def run(self) -> ShardResult:
+        """Run it. Raises `ValueError` for an owned host without an address."""
+        job = self._job
+        raise_descriptor_limit()
+        async with AsyncExitStack() as stack:
+            finding = Finding(nameservers=tuple(map(parse_nameserver, job.nameservers)), search=job.search)
+            owned = await owned_addresses(job.own)
+            world = await stack.enter_async_context(open_world(owned_hosts=job.own))
+            world = replace(world, executor=_executor(self.plan))
+            policy = TargetPolicy(owned)
+            if job.nameservers:
+                world = replace(world, dns=dns_client(finding, policy))
+            if job.start_at:
+                await trio.sleep(max(0.0, job.start_at - time.monotonic()))
+            now = world.clock.monotonic()
+            recorder = Recorder(devices=len(self.plan.devices), start=now)
+            tune_interpreter()
+            self._fleet = fleet = Fleet(
+                self.plan,
+                self._equipment(world, FleetNetwork(policy), recorder),
+                say=lambda text: self._tell(Told(say=text)),
+                commander=commander(Path(job.control)) if job.control else None,
+            )
+            if self._stopped:
+                fleet.stop()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(watch_health, recorder)
+                nursery.start_soon(self._tell_levels, recorder, fleet, now)
+                if self._state is not None:
+                    nursery.start_soon(self._state.keep)
+                await fleet.run()
+                nursery.cancel_scope.cancel()
+            if self._state is not None:
+                self._state.write()
+            measured = recorder.finish(world.clock.monotonic())
+        self._scratch.close()
+        return ShardResult(measured, [*self._notes, *fleet.notes], fleet.interrupted)
+
+    def _equipment(self, world: World, network: FleetNetwork, recorder: Recorder) -> Equipment:
+        job, real = self._job, self.plan.real
+        networks: dict[str, TrioNetwork] = {}
+
+        def network_of(device: PlannedDevice) -> TrioNetwork:
+            source = device.address or job.source
+            if source not in networks:
+                networks[source] = network.calling_from(source)
+            return networks[source]
+
+        modes = trust_modes(job)
+        return Equipment(
+            world=world,
+            target=parse_host_port(job.target),
+            auth_key=job.auth_key or None,
+            policy=retry_policy(real.retry),
+            behaviour=real.behaviour.device,
+            recorder=recorder,
+            kinds=real.mix,
+            trust=lambda kind: modes[kind.trust],
+            network=network_of,
+            shelf=lambda device: self._shelf_of(device.persona.unit_id),
+            discovery=lambda kind: self._discovery(kind, world, modes),
+        )
+
+    def _shelf_of(self, unit_id: str) -> MemoryShelf:
+        changed = None if self._state is None else self._state.change
+        return MemoryShelf(unit_id, self._scratch, self._pieces.pop(unit_id, None), changed=changed)
+
+    def _discovery(self, kind: Kind, world: World, modes: Mapping[str, TrustMode]) -> Discovery | None:
+        if kind.source != "dns" or world.dns is None:
+            return None
+        return Discovery(
+            (Source.STORED, Source.DNS),
+            {Source.DNS: DnsSource(world.dns).find},
+            trust_mode=modes[kind.trust],
+            auth_key=self._job.auth_key or None,
+        )
+
+    async def _tell_levels(self, recorder: Recorder, fleet: Fleet, start: float) -> None:
+        while True:
+            await trio.sleep(TELL_SECONDS)
+            self._tell(
+                Told(
+                    levels={str(condition): count for condition, count in recorder.levels.items()},
+                    phase="" if fleet.phase is None else fleet.phase.kind,
+                    failures=sum(group.count for group in recorder.measured.failures),
+                    seconds=trio.current_time() - start,
+                )
+            )
+
+
+def retry_policy(retry: Retry) -> RetryPolicy:
+    """Return the policy of devices that this part of a scenario says."""
+    if isinstance(retry, Flat):
+        return RetryPolicy(
+            first=retry.seconds, factor=1.0, most=retry.seconds, jitter=retry.jitter, onboarding=retry.before_enrolment
+        )
+    return RetryPolicy(
+        first=retry.first_seconds,
+        factor=retry.factor,
+        most=retry.most_seconds,
+        jitter=retry.jitter,
+        onboarding=retry.before_enrolment,
+    )
+
+
+def trust_modes(job: Job) -> dict[str, TrustMode]:
+    """Return the trust modes that a kind can name, of those that the command line gives."""
+    by_token = TrustMode(token=CommunicationToken.parse(job.token)) if job.token else None
+    by_hash = TrustMode(ca_hash=Fingerprint.parse(job.ca_hash)) if job.ca_hash else None
+    first_use = TrustMode(first_use=True)
+    modes = {"first-use": first_use, "strongest": by_hash or by_token or first_use}
+    modes |= {} if by_token is None else {"token": by_token}
+    return modes if by_hash is None else modes | {"ca-hash": by_hash}
+
+
+def _executor(plan: Plan) -> InlineExecutor | ThreadExecutor:
+    """What devices keep is in memory, so nothing is worth a thread but new RSA keys at a renewal."""
+    slow = any(device.key_type not in {KeyType.P256, KeyType.P384, KeyType.P521} for device in plan.devices)
+    return ThreadExecutor() if slow else InlineExecutor()
