@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from umslab_protocol.values.unit_id import UnitId
 
 IPAddress = IPv4Address | IPv6Address
+MOST_DEVICES_OUTSIDE = 100
+MOST_ARRIVALS_OUTSIDE = 5
 EVERYBODY = IPv4Address("255.255.255.255")
 
 
@@ -63,6 +65,19 @@ class TargetPolicy:
             raise TargetRefusedError(
                 f"unit ID {unit_id} could belong to a real endpoint: outside loopback a simulated device needs one "
                 f"whose MAC is locally administered, such as 02{unit_id[2:12]}"
+            )
+
+    def check_load(self, address: str, devices: int, busiest: int) -> None:
+        """Raise `TargetRefusedError` unless a fleet of this size, with so many arrivals in a second, may go there.
+
+        What is outside this machine and its namespaces may be a real UMS, also when the user owns it.
+        """
+        if effective_address(address).is_loopback or self.namespace:
+            return
+        if devices > MOST_DEVICES_OUTSIDE or busiest > MOST_ARRIVALS_OUTSIDE:
+            raise TargetRefusedError(
+                f"{address} is outside this machine: a fleet there has at most {MOST_DEVICES_OUTSIDE} devices, of which "
+                f"at most {MOST_ARRIVALS_OUTSIDE} arrive in a second; this one has {devices} and {busiest}"
             )
 
     def check_datagram(self, address: str, unit_id: UnitId | None = None) -> None:

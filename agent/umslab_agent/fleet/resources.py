@@ -64,6 +64,8 @@ class Need:
     unit: str
     advice: str
     """What to change when it does not fit."""
+    hard: bool = True
+    """Without it a run cannot be; otherwise it is only another run than the planned one."""
 
     @property
     def fits(self) -> bool:
@@ -137,6 +139,7 @@ def estimate(plan: Plan, machine: Machine, *, processes: int = 1) -> Estimate:
             ),
             Need(
                 name="arrivals in the busiest second",
+                hard=False,
                 needed=busiest,
                 available=speed,
                 unit="",

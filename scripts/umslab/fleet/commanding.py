@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from umslab_runtime.control import ControlError, connect_control
@@ -14,29 +13,28 @@ if TYPE_CHECKING:
     from umslab_agent.fleet.running import Commander
     from umslab_agent.fleet.scenario import CommandWave
 
-AT_ONCE = 500
-"""Unit IDs in one request."""
-
 
 def commander(control: Path) -> Commander:
     """Return what gives commands through this socket."""
 
     async def command(wave: CommandWave, unit_ids: list[str]) -> str:
-        states: Counter[str] = Counter()
+        if not unit_ids:
+            return "no device was managed"
         try:
             async with connect_control(control) as client:
-                for first in range(0, len(unit_ids), AT_ONCE):
-                    summary = await client.call(
-                        "command.start",
-                        command=str(wave.command),
-                        selector={"unit_ids": unit_ids[first : first + AT_ONCE]},
-                        parameters=wave.parameters,
-                        timeout_seconds=wave.within_seconds,
-                        wait=True,
-                    )
-                    states.update(summary["states"])
+                summary = await client.call(
+                    "command.start",
+                    command=str(wave.command),
+                    selector={"unit_ids": unit_ids, "directory": None, "everyone": False, "view": None},
+                    parameters=wave.parameters,
+                    retry_at_boot=False,
+                    timeout_seconds=wave.within_seconds,
+                    parallel=0,
+                    delay_seconds=0.0,
+                    wait=True,
+                )
         except ControlError as error:
             return f"could not be given: {error}"
-        return ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no device was managed"
+        return ", ".join(f"{count} {state}" for state, count in sorted(summary["states"].items()))
 
     return command

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
+from umslab_agent.fleet.report import Backend
 from umslab_agent.fleet.scenario import Scenario
 
 
@@ -15,6 +16,9 @@ class Job(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     shard: int = 1
     of: int = 1
     target: str
+    backend: Backend = Backend(target="")
+    repeats_requests: bool = False
+    """The backend repeats the ids of requests."""
     auth_key: str = ""
     token: str = ""
     ca_hash: str = ""
@@ -30,17 +34,15 @@ class Job(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What devices call from that have no address of their own in the plan."""
     key_workers: int = 1
     """Processes that make keys."""
-    start_at: float = 0.0
-    """On the machine's monotonic clock; 0: as soon as it is ready."""
 
 
-class Told(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Told(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """Something a shard tells."""
 
     say: str = ""
     """A line for people."""
     ready: bool = False
-    """Keys are made; it waits for `start_at`."""
+    """Keys are made; it waits to be told when to begin."""
     levels: dict[str, int] | None = None
     """How many devices are in each condition."""
     phase: str = ""
@@ -48,3 +50,7 @@ class Told(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Failed tries so far."""
     seconds: float = 0.0
     """Since the start."""
+    report: Raw | None = None
+    """The last thing it tells."""
+    error: str = ""
+    """Or this: why it could not run."""

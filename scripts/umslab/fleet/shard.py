@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import trio
 
 from umslab.fleet.commanding import commander
@@ -21,6 +19,7 @@ from umslab.fleet.state import FleetState
 from umslab.one_device import Finding, dns_client, open_world, owned_addresses
 from umslab_agent.discovery import Discovery, Source
 from umslab_agent.dns_source import DnsSource
+from umslab_agent.fleet.blame import Way
 from umslab_agent.fleet.member import Equipment
 from umslab_agent.fleet.plan import Plan, make_plan
 from umslab_agent.fleet.recorder import Recorder
@@ -36,7 +35,6 @@ from umslab_protocol.values.host_port import parse_host_port
 from umslab_runtime.dns import parse_nameserver
 from umslab_runtime.executor import InlineExecutor, ThreadExecutor
 from umslab_runtime.net_fleet import FleetNetwork
-from umslab_runtime.net_trio import TrioNetwork
 from umslab_runtime.policy import TargetPolicy
 from umslab_runtime.tuning import tune_interpreter
 
@@ -48,7 +46,7 @@ if TYPE_CHECKING:
     from umslab_agent.fleet.plan import PlannedDevice
     from umslab_agent.fleet.scenario import Kind, Retry
     from umslab_agent.onboarding import World
-    from umslab_agent.shelf import Shelf
+    from umslab_runtime.net_trio import TrioNetwork
 
 TELL_SECONDS = 1.0
 OS11_LEFT_OUT = "this build runs OS 12 only: {} OS 11 devices were left out"
@@ -134,10 +132,9 @@ class Shard:
             policy = TargetPolicy(owned)
             if job.nameservers:
                 world = replace(world, dns=dns_client(finding, policy))
-            if job.start_at:
-                await trio.sleep(max(0.0, job.start_at - time.monotonic()))
             now = world.clock.monotonic()
-            recorder = Recorder(devices=len(self.plan.devices), start=now)
+            way = Way(proxied=job.backend.proxied, product=job.backend.product, repeats_requests=job.repeats_requests)
+            recorder = Recorder(devices=len(self.plan.devices), start=now, way=way)
             tune_interpreter()
             self._fleet = fleet = Fleet(
                 self.plan,
