@@ -9,7 +9,6 @@ there are any (commands.py, installing.py).
 from __future__ import annotations
 
 import math
-import random
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -19,6 +18,7 @@ import trio
 
 from umslab_agent import connecting, starting
 from umslab_agent.behaviour import DeviceBehaviour
+from umslab_agent.chance import Chance
 from umslab_agent.commands import Commands
 from umslab_agent.conversation import Conversation
 from umslab_agent.errors import DeviceFolderError
@@ -119,7 +119,7 @@ class Device:
             folder=folder,
             world=world,
             behaviour=behaviour,
-            chance=random.Random(f"umslab device {unit_seed(persona, behaviour)}"),  # noqa: S311 - repeatable
+            chance=Chance(f"umslab device {unit_seed(persona, behaviour)}"),
             jobs=world.host.jobs(),
             watcher=on_happening,
         )

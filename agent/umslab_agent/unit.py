@@ -15,10 +15,10 @@ from umslab_certs.tls import use_identity
 from umslab_protocol.values.firmware import FirmwareVersion
 
 if TYPE_CHECKING:
-    import random
     from collections.abc import Callable, Mapping
 
     from umslab_agent.behaviour import DeviceBehaviour
+    from umslab_agent.chance import Chance
     from umslab_agent.folder import DeviceFolder
     from umslab_agent.onboarding import World
     from umslab_agent.persona import Persona
@@ -34,7 +34,7 @@ class Unit:
     folder: DeviceFolder
     world: World
     behaviour: DeviceBehaviour
-    chance: random.Random
+    chance: Chance
     jobs: Jobs
     watcher: Callable[[Happening], None]
     boot: int = 0

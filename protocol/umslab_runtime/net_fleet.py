@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real network for thousands of devices that call the same few names: each is looked up once.
 
-Without it every dial would cost a worker thread for the resolver, and a refused connect wherever `localhost` has an IPv6
-address on which nobody listens.
+Without it every dial would cost a worker thread for the resolver, and a refused connect wherever `localhost` has an
+IPv6 address on which nobody listens.
 """
 
 from __future__ import annotations

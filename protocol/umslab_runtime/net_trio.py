@@ -108,7 +108,7 @@ class TrioNetwork(Network):
     def calling_from(self, source: str) -> Self:
         """Return the same network, except that its dials come from this IPv4 address of the machine."""
         other = copy(self)
-        other._source = source
+        other._source = source  # noqa: SLF001 - of our own kind
         return other
 
     async def listen(self, host: str, port: int) -> Listener:

@@ -76,8 +76,8 @@ class TargetPolicy:
             return
         if devices > MOST_DEVICES_OUTSIDE or busiest > MOST_ARRIVALS_OUTSIDE:
             raise TargetRefusedError(
-                f"{address} is outside this machine: a fleet there has at most {MOST_DEVICES_OUTSIDE} devices, of which "
-                f"at most {MOST_ARRIVALS_OUTSIDE} arrive in a second; this one has {devices} and {busiest}"
+                f"{address} is outside this machine: a fleet there has at most {MOST_DEVICES_OUTSIDE} devices, "
+                f"of which at most {MOST_ARRIVALS_OUTSIDE} arrive in a second; this one has {devices} and {busiest}"
             )
 
     def check_datagram(self, address: str, unit_id: UnitId | None = None) -> None:

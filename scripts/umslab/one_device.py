@@ -13,6 +13,7 @@ from umslab import plugins
 from umslab.dhcp.own_lease import OwnLease, learn_names, open_own_lease
 from umslab.protocol_dump import TappedCodec
 from umslab_agent.behaviour import DeviceBehaviour
+from umslab_agent.chance import Chance
 from umslab_agent.contexts import TlsContexts
 from umslab_agent.device import Device
 from umslab_agent.dhcp import DeviceDhcp
@@ -160,7 +161,7 @@ def make_device(
     on_happening: Callable[[Happening], None] = ignore,
 ) -> Device:
     """Build a device; `run` it."""
-    chance = random.Random(f"umslab waits {unit_seed(persona, options.behaviour)}")  # noqa: S311 - repeatable
+    chance = Chance(f"umslab waits {unit_seed(persona, options.behaviour)}")
     delay = release_delay(FirmwareVersion.parse(persona.firmware))
     return Device(
         persona,

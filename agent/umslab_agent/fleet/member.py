@@ -6,13 +6,13 @@ Each runs in a scope of its own; whatever happens to it, also a defect of ours, 
 
 from __future__ import annotations
 
-import random
 import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import trio
 
+from umslab_agent.chance import Chance
 from umslab_agent.device import Device
 from umslab_agent.fleet.door import Door
 from umslab_agent.fleet.measured import Condition, Step
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from umslab_agent.onboarding import World
     from umslab_agent.shelf import Shelf
     from umslab_agent.trust import TrustMode
-    from umslab_protocol.machines.device_life import RetryPolicy
+    from umslab_protocol.machines.device_life import Departure, RetryPolicy
     from umslab_protocol.values.host_port import HostPort
     from umslab_runtime.network import Network
     from umslab_runtime.tracing import TracedStep
@@ -61,7 +61,8 @@ _CONDITIONS = {
     State.RELEASED: Condition.FAILED,
     State.FAILED: Condition.FAILED,
 }
-_AWAY = {State.WAITING, State.REBOOTING, State.SUSPENDED, State.OFF}
+_GONE = {State.REBOOTING, State.SUSPENDED, State.OFF}
+_AWAY = {State.WAITING, *_GONE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,7 @@ class Member:
     """One device; `run` it when it arrives."""
 
     __slots__ = (
+        "_away_as_planned",
         "_cut",
         "_device",
         "_door",
@@ -121,6 +123,7 @@ class Member:
         """When the power is back."""
         self._cut = False
         """Its session was broken on purpose, and it has not noticed yet."""
+        self._away_as_planned = False
         self._was_managed = False
         self._stopping = False
 
@@ -159,6 +162,7 @@ class Member:
             if self._power_at is None:
                 return None
             self._device = None
+            self._cut = False
             self._move(Condition.OFFLINE)
             self._due, self._power_at = self._power_at, None
             with trio.CancelScope() as self._scope:
@@ -175,7 +179,7 @@ class Member:
         assert self._shelf is not None  # noqa: S101 - made together with the door
         folder = DeviceFolder(self._shelf)
         persona = folder.load_persona() or planned.persona
-        chance = random.Random(f"umslab waits {unit_seed(persona, equipment.behaviour)}")  # noqa: S311 - repeatable
+        chance = Chance(f"umslab waits {unit_seed(persona, equipment.behaviour)}")
         delay = RELEASE_DELAY if behaves(kind.runs, Behaviour.RELEASE_RULE) else None
         return Device(
             persona,
@@ -204,18 +208,22 @@ class Member:
         """Pull the plug; it boots after so long."""
         if self._scope is not None and self._device is not None:
             self._power_at = self._way_began = self._now() + seconds
+            self._cut = self._away_as_planned = True
             self._device.cut()
             self._scope.cancel()
 
     def reboot(self, seconds: float) -> None:
         """Let it go down in order, and boot; back after so long."""
-        if self._device is not None:
-            self._device.depart(Rebooting(seconds), "rebooting")
+        self._depart(Rebooting(seconds), "rebooting")
 
     def suspend(self, seconds: float) -> None:
         """Let it sleep so long."""
+        self._depart(FallingAsleep(seconds), "suspending")
+
+    def _depart(self, departure: Departure, reason: str) -> None:
         if self._device is not None:
-            self._device.depart(FallingAsleep(seconds), "suspending")
+            self._cut = True  # a session that is just being opened ends like a failed one
+            self._device.depart(departure, reason)
 
     def renew(self) -> bool:
         """Let it renew its certificate now; tells whether it could."""
@@ -228,7 +236,7 @@ class Member:
         """Let it say goodbye; the run ends for it."""
         self._stopping = True
         if self._device is not None:
-            self._device.depart(ShuttingDown(None), "shutting down")
+            self._depart(ShuttingDown(None), "shutting down")
         elif self._scope is not None:
             self._scope.cancel()
 
@@ -244,6 +252,8 @@ class Member:
     def _changed(self, change: Change) -> None:
         if change.failure is not None and change.failure is not self._failure:
             self._fail(change.failure)
+        elif change.state in _GONE and not self._stopping:
+            self._cut, self._away_as_planned = False, True
         condition = Condition.MANAGED if change.managed else _CONDITIONS[change.state]
         if change.state in _AWAY and change.wait is not None:
             self._due = self._now() + change.wait
@@ -253,9 +263,10 @@ class Member:
             self._move(condition)  # how it ended, `run` knows
 
     def _fail(self, failure: Failure) -> None:
-        planned = self._cut or (self._door is not None and not self._door.is_open)
+        """Count a failure, unless the plan made it."""
+        self._away_as_planned = self._cut or (self._door is not None and not self._door.is_open)
         self._cut = False
-        if planned:
+        if self._away_as_planned:
             self._failure = failure
         else:
             self._record(failure)
@@ -277,7 +288,7 @@ class Member:
         if before is Condition.MANAGED and self._way_began < now:
             self._way_began = now
         if condition is Condition.MANAGED:
-            self._cut = False
+            self._cut = self._away_as_planned = False
             self._equipment.recorder.managed(self._way_began, now, first=not self._was_managed)
             self._was_managed = True
             self._on_settled(self)
@@ -285,7 +296,7 @@ class Member:
     def _end(self, ended: State | None) -> None:
         if ended in {State.FAILED, State.RELEASED, State.FACTORY}:
             self._move(Condition.FAILED)
-        elif self.condition is not Condition.OFFLINE:
+        elif self.condition is not Condition.OFFLINE or (self._stopping and self._away_as_planned):
             self._move(Condition.STOPPED if self._stopping or ended is None else Condition.OFFLINE)
         self._on_settled(self)
 

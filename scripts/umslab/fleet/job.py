@@ -50,7 +50,7 @@ class Told(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
     """Failed tries so far."""
     seconds: float = 0.0
     """Since the start."""
-    report: Raw | None = None
+    report: Raw = Raw()
     """The last thing it tells."""
     error: str = ""
     """Or this: why it could not run."""

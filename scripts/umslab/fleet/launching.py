@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,14 +13,17 @@ from umslab.fleet.job import Job, Told
 from umslab.fleet.machine import this_machine
 from umslab.fleet.probing import check_target, probe
 from umslab.fleet.processes import run_here, run_in_processes
+from umslab.fleet.state import FleetStateError
 from umslab.one_device import owned_addresses
 from umslab_agent.fleet.arrivals import busiest_second
+from umslab_certs.files import make_private_folder
 from umslab_protocol.values.host_port import parse_host_port
+from umslab_runtime.folder_lock import FolderInUseError, hold_folder
 from umslab_runtime.net_fleet import FleetNetwork
 from umslab_runtime.policy import TargetPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from umslab_agent.fleet.plan import Plan
     from umslab_agent.fleet.report import RunReport
@@ -43,9 +48,28 @@ async def launch(job: Job, plan: Plan, *, processes: int, proxied: bool, tell: C
     if not (job.token or job.ca_hash):
         tell(Told(say=PIN_ON_FIRST_USE))
     cores = this_machine().cores
-    if processes == 1:
-        return await run_here(msgspec.structs.replace(job, key_workers=cores), tell)
-    return await run_in_processes(plan, shared_out(job, processes, local=local, cores=cores), tell)
+    with _held(job.state):
+        if processes == 1:
+            return await run_here(msgspec.structs.replace(job, key_workers=cores), tell)
+        return await run_in_processes(plan, shared_out(job, processes, local=local, cores=cores), tell)
+
+
+@contextmanager
+def _held(state: str) -> Iterator[None]:
+    """Hold the state folder, if there is one: two fleets would be the same devices."""
+    if not state:
+        yield
+        return
+    try:
+        make_private_folder(Path(state))
+        with hold_folder(Path(state)):
+            yield
+    except FolderInUseError:
+        raise FleetStateError(
+            f"another fleet runs on {state}: stop it, or choose another folder with --state"
+        ) from None
+    except OSError as error:
+        raise FleetStateError(f"{state} cannot be used: {error.strerror or error}") from None
 
 
 def shared_out(job: Job, processes: int, *, local: bool, cores: int) -> list[Job]:

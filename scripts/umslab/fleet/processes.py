@@ -178,7 +178,7 @@ class _Worker:
             self.ready.set()
         if told.levels is not None:
             self.latest = told
-        if told.report is not None:
+        if told.report:
             self.report = decode_report(bytes(told.report))
         self._crowd.told(told)
 

@@ -26,7 +26,7 @@ Wanted = tuple[str, str]
 def make_requests(
     wanted: Sequence[Wanted], *, processes: int, made: Callable[[int], None] = lambda _: None
 ) -> dict[str, bytes]:
-    """Return what `DeviceFolder.place_request` takes, by unit ID; `made` is told how many there are from time to time."""
+    """Return what `DeviceFolder.place_request` takes, by unit ID; `made` is told now and then how many there are."""
     seconds = [KEY_SECONDS[KeyType(key_type)] for _, key_type in wanted]
     found: dict[str, bytes] = {}
     if sum(seconds) <= INLINE_SECONDS or processes < 2:

@@ -90,7 +90,7 @@ class Shard:
         return replace(plan, devices=runs, phases=phases)
 
     def prepare(self) -> None:
-        """Load what devices have kept, and make the keys that are missing; may take minutes. Raises `FleetStateError`."""
+        """Load what devices have kept, and make the missing keys; may take minutes. Raises `FleetStateError`."""
         devices = self.plan.devices
         if self._state is not None:
             self._pieces = self._state.load(one.persona.unit_id for one in devices)
