@@ -117,7 +117,7 @@ def make_plan(scenario: Scenario) -> Plan:
         PlannedPhase(number, phase, actions_of(number, phase, devices, real.behaviour, real.seed))
         for number, phase in numbered
     )
-    return Plan(scenario=scenario, devices=devices, phases=phases, digest=_digest(devices, phases))
+    return Plan(scenario=scenario, devices=devices, phases=phases, digest=_digest(real, devices, phases))
 
 
 def _with_drain(phases: Sequence[Phase]) -> list[Phase]:
@@ -176,9 +176,10 @@ def _addresses(networks: Sequence[str], count: int) -> list[str]:
     return [known[position % len(known)] for position in range(count)]
 
 
-def _digest(devices: Sequence[PlannedDevice], phases: Sequence[PlannedPhase]) -> str:
+def _digest(real: Scenario, devices: Sequence[PlannedDevice], phases: Sequence[PlannedPhase]) -> str:
     sha256 = hashlib.sha256(f"umslab fleet plan {VERSION}\n".encode())
     encoder = msgspec.json.Encoder()
+    sha256.update(encoder.encode([real.mix, real.behaviour, real.retry, real.outstanding]) + b"\n")
     for device in devices:
         sha256.update(encoder.encode(device) + b"\n")
     for planned in phases:
