@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network of a fleet looks names up once, prefers what answers, calls from where it is told, and obeys the policy."""
+"""A fleet's network looks names up once, prefers what answers, calls from where it is told, and obeys the policy."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from umslab.fleet.shard import retry_policy
-from umslab_agent.fleet.measured import Condition
 from umslab_agent.fleet.member import Equipment
 from umslab_agent.fleet.plan import make_plan
 from umslab_agent.fleet.recorder import Recorder
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.lab import Lab
+    from umslab_agent.fleet.measured import Condition
     from umslab_agent.fleet.running import Commander
     from umslab_agent.fleet.scenario import Scenario
     from umslab_protocol.values.host_port import HostPort
@@ -78,7 +78,7 @@ def fleet_in(
         contexts=lab.contexts,
         codec=JsonCodec(),
         host=lab.host,
-        entropy=lambda count: bytes(count),
+        entropy=bytes,
     )
     recorder = Recorder(devices=len(plan.devices), start=lab.clock.monotonic())
     equipment = Equipment(

@@ -63,7 +63,7 @@ async def _serve(lab: Lab, answer: Callable[[Transport], Awaitable[None]], port:
     ("answer", "cause", "least"),
     [
         (None, ("cacerts", "unreachable"), 25),
-        (_hang, ("cacerts", "timeout"), 6),
+        (_hang, ("cacerts", "tls-broken"), 6),
         (_reset, ("cacerts", "tls-broken"), 25),
         (_garbage, ("cacerts", "not-tls"), 25),
     ],

@@ -167,8 +167,8 @@ async def test_a_renewal_wave(autojump_clock: MockClock, tmp_path: Path) -> None
         with fleet_in(lab, _scenario(Steady(seconds=3), RenewalWave(spread_seconds=5), Steady(seconds=1))) as ours:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(ours.fleet.run)
-                while ours.recorder.measured.managed_once < 12:
-                    await trio.sleep(0.5)
+                await trio.sleep(8)  # on board, and the wave has not begun
+                assert 12 == ours.recorder.measured.managed_once
                 before = {unit_id: shelf.pieces["identity.pem"] for unit_id, shelf in ours.shelves.items()}
     after = {unit_id: shelf.pieces["identity.pem"] for unit_id, shelf in ours.shelves.items()}
 

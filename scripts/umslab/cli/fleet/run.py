@@ -111,11 +111,11 @@ def run(
         steady=steady,
         assignments=assignments,
     )
-    if thresholds:
-        chosen = msgspec.structs.replace(chosen, thresholds=(*chosen.thresholds, *thresholds))
     words = Words(token, ca_hash, tuple(nameserver or ()), tuple(search_domain or ()))
     try:
         words.check()
+        if thresholds:
+            chosen = msgspec.structs.replace(chosen, thresholds=(*chosen.thresholds, *thresholds))
         plan = plan_of(chosen, shard)
         refuse_what_cannot_be(plan, words, processes)
         job = Job(
