@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from umslab.fleet.loading import load_scenario, shipped_names
 from umslab_agent import actions, parameters
 from umslab_agent.behaviour import DeviceBehaviour
+from umslab_agent.fleet import scenario
 from umslab_protocol.machines.os11 import MAX_OPEN
 from umslab_protocol.machines.session import MAX_BAD_MESSAGES
 from umslab_protocol.values import failure
@@ -271,6 +273,53 @@ def behaviour() -> str:
     return _table(("Key", "Default", "Meaning"), rows)
 
 
+SCENARIO_TABLES: dict[str, tuple[type[msgspec.Struct], ...]] = {
+    "the file itself": (scenario.Scenario,),
+    "`[[mix]]`": (scenario.Kind,),
+    "`[[sites]]`": (scenario.Site,),
+    "`[arrivals]`": (scenario.AtOnce, scenario.Ramp, scenario.ConstantRate, scenario.Poisson, scenario.Replay),
+    "`[[phases]]`": (
+        scenario.Onboard,
+        scenario.Steady,
+        scenario.Storm,
+        scenario.CommandWave,
+        scenario.RenewalWave,
+        scenario.Drain,
+    ),
+    "`[behaviour]`": (scenario.Behaviour,),
+    "`[retry]`": (scenario.Flat, scenario.Exponential),
+}
+
+
+def scenario_keys() -> str:
+    """Every key of a scenario file."""
+    rows: list[tuple[object, ...]] = []
+    for table, kinds in SCENARIO_TABLES.items():
+        for kind in kinds:
+            tag = kind.__struct_config__.tag
+            if tag:
+                rows.append((table, f'`kind = "{tag}"`', "", " ".join((kind.__doc__ or "").split())))
+            sentences = _docstrings(kind)
+            for entry in msgspec.structs.fields(kind):
+                rows.append((table, f"`{entry.name}`", _short_default(entry), sentences[entry.name]))
+    return _table(("Table", "Key", "Default", "Meaning"), rows)
+
+
+def _short_default(entry: msgspec.structs.FieldInfo) -> str:
+    if entry.required:
+        return "needed"
+    default = _default(entry)
+    if isinstance(default, msgspec.Struct | tuple):
+        return "see below" if default else "none"
+    return f"`{msgspec.json.encode(default).decode()}`"
+
+
+def scenarios() -> str:
+    """The scenarios that are shipped."""
+    found = [load_scenario(name, []) for name in shipped_names()]
+    return _table(("Name", "Devices", "What happens"), [(f"`{one.name}`", one.devices, one.about) for one in found])
+
+
 def parameter_table() -> str:
     """The parameters that a device obeys."""
     rows: list[tuple[object, ...]] = [
@@ -304,6 +353,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "greeting-limits": greeting_limits,
     "behaviour": behaviour,
     "parameters": parameter_table,
+    "scenario-keys": scenario_keys,
+    "scenarios": scenarios,
     "commands": commands,
 }
 

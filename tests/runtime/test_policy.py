@@ -8,7 +8,15 @@ from ipaddress import ip_address
 import pytest
 
 from umslab_protocol.values.unit_id import UnitId
-from umslab_runtime.policy import LOOPBACK_ONLY, TargetPolicy, TargetRefusedError, check_multicast, effective_address
+from umslab_runtime.policy import (
+    LOOPBACK_ONLY,
+    MOST_ARRIVALS_OUTSIDE,
+    MOST_DEVICES_OUTSIDE,
+    TargetPolicy,
+    TargetRefusedError,
+    check_multicast,
+    effective_address,
+)
 
 REAL = UnitId("00E0C514325B")
 SIMULATED = UnitId("02E0C514325B")
@@ -174,3 +182,13 @@ def test_multicast_never(address: str) -> None:
     """Whatever the user says, and wherever it is."""
     with pytest.raises(TargetRefusedError, match="public address"):
         check_multicast(address, made=True, user_named=True)
+
+
+def test_a_fleet_outside_is_small_and_slow() -> None:
+    """On loopback, and in namespaces that umslab made, of any size; elsewhere within limits that the refusal names."""
+    for policy, address in ((LOOPBACK_ONLY, "127.9.9.9"), (TargetPolicy(namespace=True), "10.0.0.1")):
+        policy.check_load(address, 200_000, 200_000)
+    owning("10.0.0.1").check_load("10.0.0.1", MOST_DEVICES_OUTSIDE, MOST_ARRIVALS_OUTSIDE)
+    for devices, busiest in ((MOST_DEVICES_OUTSIDE + 1, 1), (1, MOST_ARRIVALS_OUTSIDE + 1)):
+        with pytest.raises(TargetRefusedError, match=f"at most {MOST_DEVICES_OUTSIDE} devices"):
+            owning("10.0.0.1").check_load("10.0.0.1", devices, busiest)

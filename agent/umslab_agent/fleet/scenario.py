@@ -51,6 +51,7 @@ class Kind(_Part, frozen=True, kw_only=True):
     weight: Weight = 1.0
     """How many of it there are, against the others."""
     os: Literal[11, 12] = 12
+    """The generation of IGEL OS that it runs."""
     model: str = ""
     """Its hardware; without a value any."""
     firmware: str = ""
@@ -80,6 +81,7 @@ class Site(_Part, frozen=True, kw_only=True):
     """One place where devices stand: `[[sites]]`."""
 
     name: Name
+    """By which storms find it, and reports call it."""
     weight: Weight = 1.0
     """How many devices stand there, against the other sites."""
     circuits: Annotated[int, Meta(ge=1, le=1_000)] = 1
@@ -106,18 +108,21 @@ class Ramp(_Part, frozen=True, kw_only=True, tag_field="kind", tag="ramp"):
     """Evenly over a time."""
 
     seconds: Seconds = 10.0
+    """From the first to what would be one more than the last."""
 
 
 class ConstantRate(_Part, frozen=True, kw_only=True, tag_field="kind", tag="rate"):
     """One after the other, always the same time between two."""
 
     per_second: Rate
+    """How many."""
 
 
 class Poisson(_Part, frozen=True, kw_only=True, tag_field="kind", tag="poisson"):
     """Independently of each other: so many a second on average."""
 
     per_second: Rate
+    """How many on average."""
 
 
 class Replay(_Part, frozen=True, kw_only=True, tag_field="kind", tag="replay"):
@@ -151,6 +156,7 @@ class Steady(_Part, frozen=True, kw_only=True, tag_field="kind", tag="steady"):
     """Devices live as `behaviour` says."""
 
     seconds: Seconds
+    """How long."""
 
 
 class Storm(_Part, frozen=True, kw_only=True, tag_field="kind", tag="storm"):
@@ -172,8 +178,11 @@ class CommandWave(_Part, frozen=True, kw_only=True, tag_field="kind", tag="comma
     """The server commands something to all; ends when all have answered."""
 
     command: CommandName = CommandName.REFRESH_SYSTEM_INFORMATION
+    """As `umslab ctl command` names it."""
     parameters: dict[str, str] = {}
+    """What the command needs."""
     within_seconds: Seconds = 60.0
+    """At the latest after so long; also each device's time to answer."""
 
 
 class RenewalWave(_Part, frozen=True, kw_only=True, tag_field="kind", tag="renewal"):
@@ -182,6 +191,7 @@ class RenewalWave(_Part, frozen=True, kw_only=True, tag_field="kind", tag="renew
     spread_seconds: Seconds = 0.0
     """Each begins up to so much later, by chance."""
     within_seconds: Seconds = 300.0
+    """Ends at the latest so long after the last has begun."""
 
 
 class Drain(_Part, frozen=True, kw_only=True, tag_field="kind", tag="drain"):
@@ -202,7 +212,9 @@ class Behaviour(_Part, frozen=True, kw_only=True):
     reboots_per_day: PerDay = 0.0
     """Each takes `device.boot_seconds`."""
     suspends_per_day: PerDay = 0.0
+    """How often a device is suspended."""
     suspend_seconds: Seconds = 600.0
+    """For how long."""
     network_losses_per_day: PerDay = 0.0
     """The session breaks without a word."""
     network_loss_seconds: Seconds = 5.0
@@ -215,17 +227,22 @@ class Flat(_Part, frozen=True, kw_only=True, tag_field="kind", tag="flat"):
     """Always the same wait."""
 
     seconds: Annotated[float, Meta(gt=0, le=86_400)] = 5.0
+    """The wait."""
     jitter: Share = 0.0
     """Share of each wait that chance decides."""
     before_enrolment: bool = True
+    """Try again before the device is enrolled, too, when the reason may pass by itself."""
 
 
 class Exponential(_Part, frozen=True, kw_only=True, tag_field="kind", tag="exponential"):
     """Each wait is so many times the last one (L12)."""
 
     first_seconds: Annotated[float, Meta(gt=0, le=86_400)] = 1.0
+    """The first wait."""
     factor: Annotated[float, Meta(ge=1, le=100)] = 2.0
+    """By which each next one is longer."""
     most_seconds: Annotated[float, Meta(gt=0, le=86_400)] = 300.0
+    """The longest wait."""
     jitter: Share = 0.5
     """Share of each wait that chance decides."""
     before_enrolment: bool = True
@@ -239,9 +256,11 @@ class Scenario(_Part, frozen=True, kw_only=True):
     """The whole file."""
 
     name: Name = "fleet"
+    """What reports call it."""
     about: Annotated[str, Meta(max_length=1_000)] = ""
     """One sentence for people."""
     devices: Annotated[int, Meta(ge=1, le=MOST_DEVICES)] = 10
+    """How many."""
     first_index: Annotated[int, Meta(ge=0, le=2**31)] = 0
     """Devices are numbered from here: two machines with other ranges have other devices."""
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 1
@@ -249,16 +268,21 @@ class Scenario(_Part, frozen=True, kw_only=True):
     time_scale: Annotated[float, Meta(gt=0, le=100_000)] = 1.0
     """Seconds of the scenario that pass in a real one."""
     mix: Annotated[tuple[Kind, ...], Meta(min_length=1, max_length=100)] = (Kind(),)
+    """Kinds of devices, dealt out exactly by their weights."""
     sites: Annotated[tuple[Site, ...], Meta(max_length=1_000)] = ()
     """Without any, all devices stand at one site without a name."""
     addresses: Annotated[tuple[str, ...], Meta(max_length=100)] = ()
     """IPv4 networks of this machine whose addresses devices call from, in turn; without any, the system chooses."""
     arrivals: Arrivals = Ramp()
+    """When devices are switched on."""
     outstanding: Annotated[int, Meta(ge=0, le=MOST_DEVICES)] = 0
     """Most devices that have arrived and are not settled yet; others wait, and their time counts. 0: any number."""
     phases: Annotated[tuple[Phase, ...], Meta(min_length=1, max_length=100)] = (Onboard(),)
+    """What happens, one after the other; the first is `onboard`."""
     behaviour: Behaviour = Behaviour()
+    """What devices do by themselves."""
     retry: Retry = Exponential()
+    """What devices do when something does not work."""
     thresholds: Annotated[tuple[ThresholdText, ...], Meta(max_length=MOST_THRESHOLDS)] = ()
     """What the run is to keep, one sentence each, such as `managed.p99 < 5s`; they decide the exit code."""
 

@@ -43,7 +43,7 @@ async def check_target(
     for address in addresses:
         policy.check(address)
         policy.check_load(address, devices, busiest)
-    return all(address == "::1" or address.startswith("127.") for address in addresses)
+    return bool(addresses) and all(address == "::1" or address.startswith("127.") for address in addresses)
 
 
 async def probe(network: TrioNetwork, target: HostPort, *, proxied: bool) -> tuple[Backend, bool]:

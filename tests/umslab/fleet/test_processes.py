@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes of a fleet start together, tell what they do, and one that cannot run ends the others."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+
+from tests.support.lab import open_lab
+from umslab.fleet.job import Job, Told
+from umslab.fleet.launching import shared_out
+from umslab.fleet.processes import WorkerError, run_here, run_in_processes
+from umslab_agent.fleet.plan import make_plan
+from umslab_agent.fleet.scenario import AtOnce, Onboard, Scenario, Steady
+
+SCENARIO = Scenario(devices=6, arrivals=AtOnce(), phases=(Onboard(), Steady(seconds=2.5)))
+
+
+def _children() -> set[str]:
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
+async def test_two_are_one_fleet(tmp_path: Path) -> None:
+    """Levels are added up, sentences told once, all is merged."""
+    told: list[Told] = []
+    async with open_lab(tmp_path, real=True) as lab:
+        await lab.mass_key()
+        job = Job(scenario=SCENARIO, target=str(lab.target), auth_key="mass-key")
+        jobs = shared_out(job, 2, local=True, cores=1)
+        report = await run_in_processes(make_plan(SCENARIO), jobs, told.append)
+    levels = [sum(one.levels.values()) for one in told if one.levels is not None]
+
+    assert (6, 6, 2) == (report.measured.devices, report.measured.managed_once, report.shards[0].processes)
+    assert ["phase 1: onboard", "phase 2: steady", "phase 3: drain"] == [one.say for one in told if one.say]
+    assert levels
+    assert {6} == set(levels)
+
+
+async def test_one_that_cannot_run_ends_all(tmp_path: Path) -> None:
+    """Its reason is told, and no process is left."""
+    before = _children()
+    job = Job(scenario=SCENARIO, target="localhost:1")
+    broken = msgspec.structs.replace(job, state="/dev/null")
+    with trio.fail_after(60), pytest.RaisesGroup(WorkerError, flatten_subgroups=True) as caught:
+        await run_in_processes(make_plan(SCENARIO), [job, broken], lambda _: None)
+
+    assert "cannot be used" in str(caught.value.exceptions[0].exceptions[0])
+    assert before == _children()
+
+
+async def test_here_it_begins_when_it_is_told() -> None:
+    """The moment is asked for when keys are made; a fleet that meets nobody ends all the same."""
+    asked: list[float] = []
+
+    async def moment() -> float:
+        asked.append(trio.current_time())
+        return 0.0
+
+    scenario = Scenario(devices=2, arrivals=AtOnce(), phases=(Onboard(within_seconds=0.2),))
+    report = await run_here(Job(scenario=scenario, target="localhost:1"), lambda _: None, moment=moment)
+
+    assert 1 == len(asked)
+    assert (2, 0) == (report.measured.devices, report.measured.managed_once)

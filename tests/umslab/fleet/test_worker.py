@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A worker reads its job, waits for the moment, tells JSON lines, and goes when nobody wants it any more."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from umslab.fleet.job import Job, Told
+from umslab_agent.fleet.report import decode_report
+from umslab_agent.fleet.scenario import AtOnce, Onboard, Scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WORKER = [sys.executable, "-m", "umslab.fleet.worker"]
+JOB = Job(scenario=Scenario(devices=2, arrivals=AtOnce(), phases=(Onboard(within_seconds=0.3),)), target="localhost:1")
+
+
+def _told(lines: Iterator[bytes]) -> Iterator[Told]:
+    for line in lines:
+        yield msgspec.json.decode(line, type=Told)
+
+
+def test_a_job_from_beginning_to_report() -> None:
+    """Ready, then phases, then the report."""
+    with subprocess.Popen(WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        worker.stdin.write(msgspec.json.encode(JOB) + b"\n")
+        worker.stdin.flush()
+        told = _told(iter(worker.stdout))
+        assert next(told).ready
+        worker.stdin.write(b"0\n")
+        worker.stdin.flush()
+        rest = list(told)
+
+    assert 0 == worker.returncode
+    assert 2 == decode_report(bytes(rest[-1].report)).measured.devices
+    assert "phase 1: onboard" in [one.say for one in rest]
+
+
+def test_it_goes_when_nobody_is_there() -> None:
+    """The other end of its input is closed: while it waits, and while it runs."""
+    long = msgspec.structs.replace(
+        JOB, scenario=Scenario(devices=2, arrivals=AtOnce(), phases=(Onboard(within_seconds=1000),))
+    )
+    with subprocess.Popen(WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+        out, _ = worker.communicate(msgspec.json.encode(long) + b"\n0\n", timeout=60)
+
+    assert 0 == worker.returncode
+    assert b'"report"' not in out
+
+
+def test_without_a_job_it_ends() -> None:
+    """Nothing was asked of it."""
+    assert b"" == subprocess.run(WORKER, input=b"", capture_output=True, timeout=60, check=True).stdout
