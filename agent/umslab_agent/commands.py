@@ -8,7 +8,6 @@ command that was cut off before that is not in the journal, and is carried out w
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -63,7 +62,7 @@ class Commands:
         self.conversation: Conversation | None = None
         self._depart = depart
         self._renew = renew
-        self._orders: deque[_Order] = deque()
+        self._orders: list[_Order] = []
 
     async def take(self, conversation: Conversation, command: Command) -> None:
         """Take a command from the present session."""
@@ -101,7 +100,7 @@ class Commands:
             try:
                 outcome = await ACTIONS[order.command.command](self, order.command)
             except SessionOverError:
-                self._orders.popleft()  # it comes again with the next session
+                self._orders.pop(0)  # it comes again with the next session
                 continue
             except (DeviceFolderError, OSError) as error:
                 outcome = Outcome.failed(str(error))
@@ -117,7 +116,7 @@ class Commands:
         except (DeviceFolderError, OSError) as error:
             outcome = Outcome.failed(f"the result could not be kept: {error}")
             done = msgspec.structs.replace(done, state=outcome.state, message=outcome.message[:2000])
-        self._orders.popleft()
+        self._orders.pop(0)
         if order.message_id is not None and self.conversation is not None:
             self.conversation.say(_result(order.message_id, done))
             if self.unit.world.trace is not None:

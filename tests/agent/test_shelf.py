@@ -11,7 +11,7 @@ import pytest
 from tests.certs.pki import NOW, refused
 from umslab_agent.folder import DeviceFolder, new_request
 from umslab_agent.kept import Boots
-from umslab_agent.shelf import FolderShelf, MemoryShelf, Scratch, Shelf
+from umslab_agent.shelf import MOST_SHARED, FolderShelf, MemoryShelf, Scratch, Shelf
 from umslab_certs.authority import create_root
 from umslab_certs.csr import read_request
 from umslab_certs.errors import Fault
@@ -118,3 +118,22 @@ def test_memory_tells_what_changes(scratch: Scratch) -> None:
 
     assert [("02AA", "new", b"2"), ("02AA", "old", None)] == told
     assert {"new": b"2"} == shelf.pieces
+
+
+def test_what_is_alike_is_kept_once(scratch: Scratch) -> None:
+    """Pinned roots of thousands are one object; keys are not looked at."""
+    shelves = [MemoryShelf(str(number), scratch) for number in range(3)]
+    for number, shelf in enumerate(shelves):
+        shelf.write("trust-store/cacerts.pem", bytes(bytearray(b"root")))
+        shelf.write("boots.json", str(number).encode() * 9)
+
+    assert 1 == len({id(shelf.read("trust-store/cacerts.pem")) for shelf in shelves})
+    assert [b"0" * 9, b"1" * 9, b"2" * 9] == [shelf.read("boots.json") for shelf in shelves]
+
+
+def test_what_is_remembered_is_bounded(scratch: Scratch) -> None:
+    """However many contents there are."""
+    for number in range(2 * MOST_SHARED):
+        scratch.shared(str(number).encode())
+
+    assert len(scratch._shared) <= MOST_SHARED

@@ -300,8 +300,10 @@ def scenario_keys() -> str:
             if tag:
                 rows.append((table, f'`kind = "{tag}"`', "", " ".join((kind.__doc__ or "").split())))
             sentences = _docstrings(kind)
-            for entry in msgspec.structs.fields(kind):
-                rows.append((table, f"`{entry.name}`", _short_default(entry), sentences[entry.name]))
+            rows += [
+                (table, f"`{entry.name}`", _short_default(entry), sentences[entry.name])
+                for entry in msgspec.structs.fields(kind)
+            ]
     return _table(("Table", "Key", "Default", "Meaning"), rows)
 
 

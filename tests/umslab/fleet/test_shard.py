@@ -18,11 +18,9 @@ from umslab_protocol.machines.device_life import RetryPolicy
 if TYPE_CHECKING:
     from pathlib import Path
 
-TOKEN = "SZEARAAAAAAAAAAA"
 
-
-def _job(scenario: Scenario, state: Path | None = None, **said: str) -> Job:
-    return Job(scenario=scenario, target="localhost:1", state=str(state or ""), **said)
+def _job(scenario: Scenario, state: Path | None = None, *, ca_hash: str = "") -> Job:
+    return Job(scenario=scenario, target="localhost:1", state=str(state or ""), ca_hash=ca_hash)
 
 
 @pytest.mark.parametrize(
