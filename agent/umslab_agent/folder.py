@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ from umslab_certs.csr import build_request
 from umslab_certs.errors import CertificateError, Fault
 from umslab_certs.files import make_private_folder
 from umslab_certs.identity import identity_from_pem, identity_to_pem
-from umslab_certs.keys import generate_key, key_from_pem, key_to_pem
+from umslab_certs.keys import check_strength, generate_key, key_from_pem, key_to_pem, key_type
 from umslab_protocol.errors import InvalidValueError
 from umslab_protocol.values.unit_id import parse_unit_id
 from umslab_protocol.wire.transfer import Wrapping, decode_body, encode_body
@@ -90,12 +91,12 @@ class DeviceFolder:
     journal = Kept("journal.json", Journal())
     inbox = Kept("inbox.json", Inbox())
 
-    __slots__ = ("_dates", "shelf")
+    __slots__ = ("_facts", "shelf")
 
     def __init__(self, place: Path | Shelf) -> None:
         """`place` is a folder, or another shelf."""
         self.shelf: Shelf = FolderShelf(place) if isinstance(place, Path) else place
-        self._dates: tuple[object, tuple[datetime, datetime]] | None = None
+        self._facts: tuple[object, tuple[datetime, datetime, KeyType]] | None = None
 
     @property
     def path(self) -> Path:
@@ -185,17 +186,25 @@ class DeviceFolder:
         return key, chain[0]
 
     def identity_dates(self) -> tuple[datetime, datetime] | None:
-        """Return from when to when the certificate in use is good, None before enrolment; see `load_identity`.
+        """Return from when to when the certificate in use is good, None before enrolment; see `load_identity`."""
+        facts = self._identity_facts()
+        return None if facts is None else facts[:2]
 
-        For the daily look: the file is parsed again only when it is another than last time.
-        """
+    def identity_key_type(self) -> KeyType | None:
+        """Return what kind of key is in use, None before enrolment; see `load_identity`."""
+        facts = self._identity_facts()
+        return None if facts is None else facts[2]
+
+    def _identity_facts(self) -> tuple[datetime, datetime, KeyType] | None:
+        """For the daily look and each connect: parsed again only when the identity is another than last time."""
         mark = self.shelf.mark(_IDENTITY)
         if mark is None:
             return None
-        if self._dates is None or self._dates[0] != mark:
+        if self._facts is None or self._facts[0] != mark:
             certificate = self._load_identity()[1]
-            self._dates = mark, (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
-        return self._dates[1]
+            kind = key_type(check_strength(certificate.public_key()))
+            self._facts = mark, (certificate.not_valid_before_utc, certificate.not_valid_after_utc, kind)
+        return self._facts[1]
 
     def take_certificate(self, certificate: Certificate) -> None:
         """Put the certificate and the key of the request under way in use, in one step."""
@@ -214,7 +223,11 @@ class DeviceFolder:
     def _load_certificates(self, name: str) -> list[Certificate]:
         if not self.shelf.exists(name):
             return []
-        return load_pem_certificates(self.shelf.read(name), self.shelf.where(name))
+        data = self.shelf.read(name)
+        try:
+            return list(_parsed(data))
+        except CertificateError:
+            return load_pem_certificates(data, self.shelf.where(name))  # which names the damaged piece
 
     def save_trust(
         self, roots: Sequence[Certificate], intermediates: Sequence[Certificate], est_ca: Sequence[Certificate]
@@ -271,6 +284,12 @@ class DeviceFolder:
         """Forget everything but who it is: reset to factory defaults (J1)."""
         self.inbox.remove()
         self.forget()
+
+
+@lru_cache(maxsize=64)
+def _parsed(data: bytes) -> tuple[Certificate, ...]:
+    """Parse what thousands of devices pin alike once."""
+    return tuple(load_pem_certificates(data, "the pinned certificates"))
 
 
 def new_request(unit_id: UnitId, key_type: KeyType) -> tuple[bytes, bytes]:

@@ -69,7 +69,7 @@ def look_around(unit: Unit, *, discovers: bool = False) -> Booted:
     A device that `discovers` its UMS and has no certificate yet looks for it anew at each boot, and trusts anew.
     """
     folder = unit.folder
-    enrolled = folder.load_identity() is not None
+    enrolled = folder.identity_dates() is not None
     roots, _ = folder.load_trust()
     return Booted(
         enrolled=enrolled and bool(roots),

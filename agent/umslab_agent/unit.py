@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from umslab_agent.happenings import Happening, Kind
 from umslab_agent.link import TlsIdentity
 from umslab_agent.parameters import Parameters, read_parameters
-from umslab_certs.keys import check_strength, key_type
 from umslab_certs.tls import use_identity
 from umslab_protocol.values.firmware import FirmwareVersion
 
@@ -71,11 +70,10 @@ class Unit:
 
     def identity(self) -> TlsIdentity:
         """How it proves who it is to a pinned server. Raises `CertificateError`, or `OSError` without a certificate."""
-        certificate = self.folder.load_identity()
-        if certificate is None:
+        kind = self.folder.identity_key_type()
+        if kind is None:
             raise OSError("there is no identity to connect with")
         roots, intermediates = self.folder.load_trust()
-        kind = key_type(check_strength(certificate.public_key()))
         context = self.world.contexts.pinned(roots, intermediates, kind)
         return TlsIdentity(context, lambda: use_identity(context, self.folder.identity_file))
 

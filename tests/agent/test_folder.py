@@ -74,14 +74,14 @@ def test_a_certificate_replaces_the_request(folder: DeviceFolder) -> None:
 
 
 def test_the_dates_are_those_of_the_certificate_in_use(folder: DeviceFolder) -> None:
-    """Also after another certificate has come; a damaged file is told."""
+    """Also after another certificate has come, and parsed once for each; a damaged file is told."""
     assert folder.identity_dates() is None
     for _ in range(2):
         _enrol(folder)
         certificate = folder.load_identity()
         assert certificate is not None
         assert (certificate.not_valid_before_utc, certificate.not_valid_after_utc) == folder.identity_dates()
-        assert folder.identity_dates() is folder.identity_dates()
+        assert folder._identity_facts() is folder._identity_facts()
     folder.identity_file.write_bytes(b"nonsense")
     with refused(Fault.UNREADABLE):
         folder.identity_dates()
