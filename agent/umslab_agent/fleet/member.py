@@ -115,6 +115,7 @@ class Member:
         self._shelf: Shelf | None = None
         self._scope: trio.CancelScope | None = None
         self._failure: Failure | None = None
+        """The last one that was looked at, so that each is counted once."""
         self._due: float | None = None
         """When the next attempt was to begin."""
         self._way_began = 0.0
@@ -124,6 +125,7 @@ class Member:
         self._cut = False
         """Its session was broken on purpose, and it has not noticed yet."""
         self._away_as_planned = False
+        """It is offline because the plan wants it."""
         self._was_managed = False
         self._stopping = False
 
@@ -133,11 +135,6 @@ class Member:
         return self.condition not in {Condition.PLANNED, Condition.FAILED, Condition.STOPPED} and (
             self._scope is not None
         )
-
-    @property
-    def failure(self) -> Failure | None:
-        """The last failure that was not planned."""
-        return self._failure
 
     async def run(self, intended: float) -> None:
         """Live from the arrival, which was to be at `intended`, until the end."""
