@@ -5,14 +5,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from umslab_runtime.network import DialError, DialProblem, Listener, Network
+from umslab_protocol.machines.mdns_browse import PATIENCE_SECONDS, SETTLE_SECONDS
+from umslab_runtime.network import EVERYWHERE, DialError, DialProblem, Listener, Network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractAsyncContextManager
 
+    from umslab_protocol.machines.mdns_browse import Browsed
     from umslab_protocol.values.host_port import HostPort
     from umslab_protocol.values.unit_id import UnitId
     from umslab_runtime.clock import Clock
+    from umslab_runtime.network import Announcement
     from umslab_runtime.streams import Transport
     from umslab_runtime.udp import UdpEndpoint
 
@@ -50,6 +54,23 @@ class Door(Network):
     async def udp(self, host: str, port: int) -> UdpEndpoint:
         """Open a UDP endpoint; see `Network.udp`."""
         return await self._network.udp(host, port)
+
+    def announce(
+        self, name: str, port: int, *, on: Sequence[str], user_named: bool = False
+    ) -> AbstractAsyncContextManager[Announcement]:
+        """Announce by mDNS; see `Network.announce`."""
+        return self._network.announce(name, port, on=on, user_named=user_named)
+
+    async def browse(
+        self,
+        *,
+        on: Sequence[str] = (EVERYWHERE,),
+        user_named: bool = False,
+        patience: float = PATIENCE_SECONDS,
+        settle: float = SETTLE_SECONDS,
+    ) -> Browsed:
+        """Search by mDNS; see `Network.browse`."""
+        return await self._network.browse(on=on, user_named=user_named, patience=patience, settle=settle)
 
     def _check(self, whom: object) -> None:
         if not self.is_open:

@@ -38,5 +38,9 @@ async def test_open_closed_and_open_again(autojump_clock: MockClock) -> None:
     assert (False, True) == (was_open, door.is_open)
     assert ["server"] == list(await door.resolve("server"))
     (await door.udp("", 0)).close()
+    async with network.host("server").announce("ums", 1, on=("server",)):
+        assert 1 == len((await door.browse()).services)
+    async with door.announce("mine", 2, on=("device",)):
+        pass
     (await door.listen("", 2)).close()
     server.close()
