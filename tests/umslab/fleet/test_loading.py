@@ -34,7 +34,7 @@ def test_the_shipped_ones_are_there() -> None:
 
 @pytest.mark.parametrize("name", shipped_names())
 def test_a_shipped_scenario_can_be_planned(name: str) -> None:
-    """Each says what it is, is named like its file, and takes at most half an hour when scaled so."""
+    """Each says what it is, and is named like its file."""
     scenario = load_scenario(name, [("devices", 20)])
     plan = make_plan(scenario)
 
