@@ -22,7 +22,7 @@ from umslab_agent.chance import Chance
 from umslab_agent.commands import Commands
 from umslab_agent.conversation import Conversation
 from umslab_agent.errors import DeviceFolderError
-from umslab_agent.explain import explain, explain_close
+from umslab_agent.explain import explain_close, explain_damage
 from umslab_agent.happenings import Kind, ignore
 from umslab_agent.installing import Installer
 from umslab_agent.onboarding import Onboarding
@@ -229,7 +229,7 @@ class Device:
         try:
             event: Event = self._start_up()
         except DAMAGE as error:
-            event = StepFailed(_damaged(Phase.START, error))
+            event = StepFailed(explain_damage(Phase.START, error))
         return self._life.handle(event, self._unit.now())
 
     def _start_up(self) -> Booted:
@@ -299,7 +299,7 @@ class Device:
             connecting.note_unknown(unit, nobody.failure)
             return StepFailed(nobody.failure)
         except DAMAGE as error:
-            return StepFailed(_damaged(Phase.CONNECT, error))
+            return StepFailed(explain_damage(Phase.CONNECT, error))
         unit.connected_to = target
         self._link = link
         self._conversation = self._commands.conversation = conversation = Conversation(
@@ -414,9 +414,3 @@ class Device:
         deadline = self._life.deadline() if self.state in away else None
         wait = None if deadline is None else max(0.0, deadline - self._unit.now())
         self._on_change(Change(self.state, self.managed, self._life.failure, wait))
-
-
-def _damaged(phase: Phase, error: Exception) -> Failure:
-    if isinstance(error, OSError):
-        return replace(explain(phase, error), reason=Reason.STATE_DAMAGED)
-    return Failure(phase, Reason.STATE_DAMAGED, str(error), "restore the folder, or start a new one")

@@ -155,6 +155,13 @@ def explain_session_refusal(answer: Response) -> Failure:
     return failure
 
 
+def explain_damage(phase: Phase, error: Exception) -> Failure:
+    """Translate what is wrong with a device's folder."""
+    if isinstance(error, OSError):
+        return replace(explain(phase, error), reason=Reason.STATE_DAMAGED)
+    return Failure(phase, Reason.STATE_DAMAGED, str(error), "restore the folder, or start a new one")
+
+
 def explain_close(closed: Closed) -> Failure:
     """Translate the end of a session."""
     detail = f"the session ended: {closed.reason or 'no reason given'} ({closed.code})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from umslab_agent.explain import explain, explain_answer, explain_close, explain_session_refusal
+from umslab_agent.explain import explain, explain_answer, explain_close, explain_damage, explain_session_refusal
 from umslab_certs.errors import CertificateError, Fault
 from umslab_protocol.errors import RemoteProtocolError
 from umslab_protocol.machines.carrier import Closed
@@ -165,3 +165,14 @@ def test_ends_of_sessions(code: int, reason: Reason) -> None:
 
     assert reason == failure.reason
     assert "so long" in failure.detail
+
+
+def test_a_folder_that_cannot_be_used() -> None:
+    """Damaged, with the file that the system names, or with what to do."""
+    by_system = explain_damage(Phase.START, OSError(13, "Permission denied", "boots.json"))
+    by_us = explain_damage(Phase.CONNECT, ValueError("cut off"))
+
+    assert (Phase.START, Reason.STATE_DAMAGED) == (by_system.phase, by_system.reason)
+    assert "boots.json: Permission denied" in by_system.detail
+    assert (Reason.STATE_DAMAGED, "cut off") == (by_us.reason, by_us.detail)
+    assert "restore the folder" in by_us.hint
