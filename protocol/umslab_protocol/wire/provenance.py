@@ -39,6 +39,8 @@ FORMATS: tuple[FormatSource, ...] = (
     FormatSource("messages on the WebSocket", Provenance.SIMULATED, "NP6"),
     FormatSource("refusals of ws-connect", Provenance.SIMULATED, "L7, NP18"),
     FormatSource("ids of requests, header Umslab-Request", Provenance.SIMULATED, "NP31"),
+    FormatSource("online check and scan on UDP 30005, scan on TCP 30005", Provenance.SIMULATED, "NP1, NP2"),
+    FormatSource("magic packets on UDP 9", Provenance.STANDARD, "AMD 20213; WL1"),
     FormatSource("authentication token of automatic registration", Provenance.SIMULATED, "A6, NP12"),
     FormatSource("frames and greeting on TCP 30001 and 30005", Provenance.SIMULATED, "G19, NP3-NP5"),
     FormatSource("TCP port 30003 and tickets for files of OS 11", Provenance.SIMULATED, "E7, FU1, NP3"),
