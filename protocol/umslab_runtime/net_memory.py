@@ -141,9 +141,9 @@ class MemoryHost(Network):
         listener.offer(MemoryTransport(link, here, incoming=up, outgoing=down))
         return MemoryTransport(link, there, incoming=down, outgoing=up)
 
-    async def udp(self, host: str, port: int) -> MemoryUdp:
-        """Open a UDP endpoint of this host; the address asked for is replaced by the host's name."""
-        del host
+    async def udp(self, host: str, port: int, *, interface: str = "") -> MemoryUdp:
+        """Open a UDP endpoint of this host and all its aliases, whatever address is asked for."""
+        del host, interface
         await trio.lowlevel.checkpoint()
         network = self._network
         address = Address(self._name, port or network.take_port())

@@ -158,11 +158,11 @@ class TrioNetwork(Network):
                 failure = failure or error
         raise failure or DialError(DialProblem.NAME_UNKNOWN, f"the name {target.host} has no address")
 
-    async def udp(self, host: str, port: int) -> SocketUdp:
+    async def udp(self, host: str, port: int, *, interface: str = "") -> SocketUdp:
         """Open a UDP endpoint; see `Network.udp`."""
         await trio.lowlevel.checkpoint()
         try:
-            return open_udp(host, port, self._policy)
+            return open_udp(host, port, self._policy, interface)
         except OSError as error:
             raise ListenError(_explain_bind(host, port, error)) from error
 

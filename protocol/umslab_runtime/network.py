@@ -103,11 +103,12 @@ class Network(ABC):
         """
 
     @abstractmethod
-    async def udp(self, host: str, port: int) -> UdpEndpoint:
+    async def udp(self, host: str, port: int, *, interface: str = "") -> UdpEndpoint:
         """Open a UDP endpoint on a literal address; port 0 takes any free one. Raises `ListenError`.
 
-        The target policy is asked for every datagram. Only inside a network namespace that umslab made may one go to
-        everybody.
+        With an `interface` (`lo`) and `0.0.0.0` it has all addresses of this interface: it says of each datagram where
+        it was sent to, and sends from any of them. The target policy is asked for every datagram. Only inside a network
+        namespace that umslab made may one go to everybody.
         """
 
     async def packets(self, interface: str, *, user_named: bool = False) -> PacketEndpoint:

@@ -31,13 +31,14 @@ IPAddress = IPv4Address | IPv6Address
 MOST_DEVICES_OUTSIDE = 100
 MOST_ARRIVALS_OUTSIDE = 5
 EVERYBODY = IPv4Address("255.255.255.255")
+_EVERYBODY = str(EVERYBODY)
 
 
 class TargetRefusedError(Exception):
     """The policy does not let us call this address; the message is one sentence for the user."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # each is equal to itself only, and a quick key
 class TargetPolicy:
     """The rules, with the addresses the user said to own."""
 
@@ -50,22 +51,8 @@ class TargetPolicy:
 
         Called before anything is sent; pure.
         """
-        ip = effective_address(address)
-        if ip.is_loopback:
-            return
-        if ip.is_multicast or ip.is_unspecified or ip == EVERYBODY or ip.is_reserved:
-            raise TargetRefusedError(f"{ip} is not the address of one machine, so umslab does not call it")
-        if not (ip.is_private or ip.is_link_local):
-            raise TargetRefusedError(f"{ip} is a public address, and umslab does not bring simulated devices there")
-        if ip not in self.owned and not self.namespace:
-            raise TargetRefusedError(
-                f"{ip} is outside this machine: if it is yours, say so with --i-own {ip} (or its name)"
-            )
-        if unit_id is not None and not is_locally_administered(unit_id):
-            raise TargetRefusedError(
-                f"unit ID {unit_id} could belong to a real endpoint: outside loopback a simulated device needs one "
-                f"whose MAC is locally administered, such as 02{unit_id[2:12]}"
-            )
+        if (why := _refusal(self, address, unit_id)) is not None:
+            raise TargetRefusedError(why)
 
     def check_load(self, address: str, devices: int, busiest: int) -> None:
         """Raise `TargetRefusedError` unless a fleet of this size, with so many arrivals in a second, may go there.
@@ -82,9 +69,9 @@ class TargetPolicy:
 
     def check_datagram(self, address: str, unit_id: UnitId | None = None) -> None:
         """The same for one datagram, which may go to everybody on the link inside a namespace that umslab made."""
-        if self.namespace and effective_address(address) == EVERYBODY:
-            return
-        self.check(address, unit_id)
+        why = _refusal(self, address, unit_id)
+        if why is not None and not (self.namespace and address == _EVERYBODY):
+            raise TargetRefusedError(why)
 
 
 def check_multicast(address: str, *, made: bool, user_named: bool) -> None:
@@ -101,6 +88,26 @@ def check_multicast(address: str, *, made: bool, user_named: bool) -> None:
         raise TargetRefusedError(
             f"mDNS from {ip} is heard by everybody on its network: if that is yours, say so with --mdns-on {ip}"
         )
+
+
+@lru_cache(maxsize=1 << 16)  # an online check asks ten thousand addresses every few seconds
+def _refusal(policy: TargetPolicy, address: str, unit_id: UnitId | None) -> str | None:
+    """Say why this address may not be called, or nothing."""
+    ip = effective_address(address)
+    if ip.is_loopback:
+        return None
+    if ip.is_multicast or ip.is_unspecified or ip == EVERYBODY or ip.is_reserved:
+        return f"{ip} is not the address of one machine, so umslab does not call it"
+    if not (ip.is_private or ip.is_link_local):
+        return f"{ip} is a public address, and umslab does not bring simulated devices there"
+    if ip not in policy.owned and not policy.namespace:
+        return f"{ip} is outside this machine: if it is yours, say so with --i-own {ip} (or its name)"
+    if unit_id is not None and not is_locally_administered(unit_id):
+        return (
+            f"unit ID {unit_id} could belong to a real endpoint: outside loopback a simulated device needs one "
+            f"whose MAC is locally administered, such as 02{unit_id[2:12]}"
+        )
+    return None
 
 
 @lru_cache(maxsize=1024)  # asked for every datagram

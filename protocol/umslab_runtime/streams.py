@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import trio
@@ -30,6 +31,10 @@ class Address:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+known_address = lru_cache(maxsize=1 << 15)(Address)
+"""The same, for those who meet the same ten thousand addresses again and again."""
 
 
 class Stream(trio.abc.Stream):

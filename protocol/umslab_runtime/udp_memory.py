@@ -44,18 +44,22 @@ class Datagrams:
         if self._endpoints.get(endpoint.address) is endpoint:
             del self._endpoints[endpoint.address]
 
-    def carry(self, payload: bytes, by: Address, to: Address, latency: float) -> None:
-        """Bring a datagram to whoever is there; to 255.255.255.255: to everybody else with that port."""
+    def carry(self, payload: bytes, by: Address, to: Address, latency: float, destination: str) -> None:
+        """Bring a datagram to whoever is there; to 255.255.255.255: to everybody else with that port.
+
+        `destination` is the name under which the receiver was called.
+        """
         if to.host == str(EVERYBODY):
             ends = [one for one in self._endpoints.values() if one.address.port == to.port and one.address != by]
         else:
             ends = [self._endpoints[to]] if to in self._endpoints else []
         for end in ends:
-            if not self._connected(by.host, end.address.host):
+            here = destination if to.host != str(EVERYBODY) else end.address.host
+            if not self._connected(by.host, here):
                 self.dropped["cut"] += 1
             elif self.loses(payload):
                 self.dropped["lost"] += 1
-            elif not end.take(trio.current_time() + latency, Received(payload, by)):
+            elif not end.take(trio.current_time() + latency, Received(payload, by, destination)):
                 self.dropped["full"] += 1
 
 
@@ -76,15 +80,16 @@ class MemoryUdp(UdpEndpoint):
         """Where it is bound."""
         return self._address
 
-    def send_to(self, payload: bytes, to: Address, *, unit_id: UnitId | None = None) -> bool:
-        """Send one datagram. No target policy: nothing leaves."""
+    def send_to(self, payload: bytes, to: Address, *, unit_id: UnitId | None = None, source: str = "") -> bool:
+        """Send one datagram. No target policy: nothing leaves. `source` is an alias of this host."""
         del unit_id
         if self._closed:
             raise trio.ClosedResourceError("this endpoint is closed")
         if len(payload) > MAX_DATAGRAM_BYTES:
             raise DatagramError(f"{to}: message too long")
         where = type(to)(self._names.get(to.host, to.host), to.port)
-        self._datagrams.carry(payload, self._address, where, self._latency)
+        by = type(to)(source, self._address.port) if source else self._address
+        self._datagrams.carry(payload, by, where, self._latency, to.host)
         return True
 
     def take(self, at: float, received: Received) -> bool:
@@ -95,18 +100,21 @@ class MemoryUdp(UdpEndpoint):
         self._lot.unpark_all()
         return True
 
-    async def receive(self) -> Received:
-        """Wait for the next datagram."""
-        await trio.lowlevel.checkpoint()
-        while True:
-            if self._closed:
-                raise trio.ClosedResourceError("this endpoint is closed")
-            if not self._queue:
-                await self._lot.park()
-            elif self._queue[0][0] > trio.current_time():
-                await trio.sleep_until(self._queue[0][0])
-            else:
-                return self._queue.popleft()[1]
+    def receive_nowait(self, most: int) -> list[Received]:
+        """Return what has arrived by now."""
+        if self._closed:
+            raise trio.ClosedResourceError("this endpoint is closed")
+        now, arrived = trio.current_time(), list[Received]()
+        while self._queue and self._queue[0][0] <= now and len(arrived) < most:
+            arrived.append(self._queue.popleft()[1])
+        return arrived
+
+    async def until_readable(self) -> None:
+        """Wait until the first datagram of the queue arrives."""
+        if self._queue:
+            await trio.sleep_until(self._queue[0][0])
+        elif not self._closed:
+            await self._lot.park()
 
     def close(self) -> None:
         """Close."""

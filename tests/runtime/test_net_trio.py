@@ -209,7 +209,7 @@ async def test_a_silent_address_leaves_time_for_the_next(
 ) -> None:
     """A first address behind a firewall that drops costs ten seconds, not all the time there is."""
 
-    async def connect(address: str, port: int) -> Any:
+    async def connect(address: str, port: int, source: str) -> Any:
         if address == "127.0.0.2":
             await trio.sleep_forever()
         return address

@@ -120,3 +120,43 @@ async def test_ipv6() -> None:
     assert one.send_to(b"six", one.address)
     assert b"six" == (await one.receive()).payload
     one.close()
+
+
+async def test_what_has_arrived_is_taken_at_once(door: Network) -> None:
+    """As much as is there and not more than is wanted, without waiting."""
+    one, other = await _pair(door)
+    with trio.fail_after(PATIENCE):
+        assert [] == other.receive_nowait(10)
+        for number in range(3):
+            one.send_to(bytes([number]), other.address)
+        await other.until_readable()
+
+        assert [b"\0", b"\1"] == [received.payload for received in other.receive_nowait(2)]
+        assert [b"\2"] == [received.payload for received in other.receive_nowait(2)]
+    one.close()
+    other.close()
+    with pytest.raises(trio.ClosedResourceError):
+        other.receive_nowait(1)
+
+
+async def test_endpoint_with_a_whole_interface_has_many_addresses() -> None:
+    """It says where each datagram was sent to, also of a broadcast, and answers from there."""
+    network = TrioNetwork()
+    asker, many = await network.udp("127.0.0.1", 0), await network.udp("0.0.0.0", 0, interface="lo")
+    port = many.address.port
+    with trio.fail_after(PATIENCE):
+        for host in ("127.3.0.7", "127.255.255.255"):
+            asker.send_to(b"", Address(host, port))
+        first, everybody = await many.receive(), await many.receive()
+
+        assert ("127.3.0.7", "255.255.255.255") == (first.destination, everybody.destination)
+        assert many.send_to(b"here", asker.address, source="127.3.0.7")
+        assert Address("127.3.0.7", port) == (await asker.receive()).source
+    asker.close()
+    many.close()
+
+
+async def test_interface_that_is_not_there() -> None:
+    """Said in words."""
+    with pytest.raises(ListenError, match="No such device"):
+        await TrioNetwork().udp("0.0.0.0", 0, interface="umslab-gone")

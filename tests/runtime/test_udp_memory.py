@@ -51,3 +51,31 @@ async def test_broadcast() -> None:
     with trio.move_on_after(0.01) as scope:
         await ends[0].receive()
     assert scope.cancelled_caught
+
+
+async def test_host_with_many_names_answers_under_each(autojump_clock: MockClock) -> None:
+    """As an endpoint with a whole interface: told where it was called, it can answer from there."""
+    network = MemoryNetwork(latency=0.1)
+    devices, asker = network.host("devices", "127.3.0.7", "127.3.0.8"), network.host("ums")
+    many, one = await devices.udp("0.0.0.0", 30_005, interface="lo"), await asker.udp("", 0)
+    one.send_to(b"?", Address("127.3.0.8", 30_005))
+    received = await many.receive()
+    many.send_to(b"!", received.source, source=received.destination)
+
+    assert "127.3.0.8" == received.destination
+    assert Address("127.3.0.8", 30_005) == (await one.receive()).source
+
+
+async def test_link_to_one_of_many_names_can_be_cut(autojump_clock: MockClock) -> None:
+    """Nothing comes through in either direction, and the others are not concerned."""
+    network = MemoryNetwork()
+    many = await network.host("devices", "127.3.0.7", "127.3.0.8").udp("0.0.0.0", 30_005, interface="lo")
+    one = await network.host("ums").udp("", 0)
+    network.partition("ums", "127.3.0.7")
+    for host in ("127.3.0.7", "127.3.0.8"):
+        one.send_to(host.encode(), Address(host, 30_005))
+        many.send_to(host.encode(), one.address, source=host)
+
+    assert [b"127.3.0.8"] == [received.payload for received in many.receive_nowait(9)]
+    assert [b"127.3.0.8"] == [received.payload for received in one.receive_nowait(9)]
+    assert 2 == network.datagrams.dropped["cut"]
