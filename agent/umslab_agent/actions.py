@@ -2,11 +2,12 @@
 """What each command does on a device: one function a command (facts J1, J2, X10; section 10).
 
 Provenance: the commands are documented; their parameters and texts are ours (`message`: text; `update`: version;
-`filetransfer`: name, sha256, size; `devicecommand`: name).
+`filetransfer`: name, sha256, size; `devicecommand`: name; `wakeup`: mac, port).
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,13 @@ from umslab_agent.unit import stamp
 from umslab_protocol.errors import InvalidValueError
 from umslab_protocol.machines.device_life import FallingAsleep, Rebooting, Resetting, ShuttingDown
 from umslab_protocol.values.firmware import Behaviour, FirmwareVersion, behaves
+from umslab_protocol.values.unit_id import UnitId, is_locally_administered, parse_mac
+from umslab_protocol.wire.magic_packet import WAKE_PORT
 from umslab_protocol.wire.messages import Error, PushLicenseInfo, PushSettings
 from umslab_protocol.wire.orders import CommandName, FileOrder, ResultState
+from umslab_runtime.magic import everybody, send_magic_packets
+from umslab_runtime.network import ListenError
+from umslab_runtime.policy import TargetRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -219,6 +225,29 @@ async def device_command(commands: Commands, command: Command) -> Outcome:
     return Outcome.succeeded(DEVICE_COMMANDS[name])
 
 
+async def wake_up(commands: Commands, command: Command) -> Outcome:
+    """Send a magic packet for another device on this link: be a Wake-on-LAN proxy (WL4)."""
+    unit, port = commands.unit, command.parameters.get("port", str(WAKE_PORT))
+    try:
+        mac = parse_mac(command.parameters.get("mac", ""))
+    except InvalidValueError as error:
+        return Outcome.failed(f"whom to wake? {error}")
+    if not re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) or not 1 <= int(port) <= 65_535:
+        return Outcome.failed(f"{port[:20]!r} is not a port")
+    if not behaves(unit.firmware, Behaviour.WAKES_OTHERS) or not is_locally_administered(UnitId(mac)):
+        return Outcome.failed(f"this device wakes nobody with the MAC address {mac}")
+    why = ""
+    for host in ("0.0.0.0", "127.0.0.1"):  # everybody on the link where that is allowed, else on this machine
+        try:
+            sent = await send_magic_packets(unit.world.network, mac, [everybody(host)], host=host, port=int(port))
+        except (ListenError, TargetRefusedError) as error:
+            return Outcome.failed(str(error))
+        if sent.to:
+            return Outcome.succeeded(f"magic packet sent to {sent.to[0]}")
+        why = why or "; ".join(sent.failed.values())
+    return Outcome.failed(why)
+
+
 async def check_reenrolment(commands: Commands, _: Command) -> Outcome:
     """Look at the certificate, and renew it when that is due (X10)."""
     if not commands.renewal_due():
@@ -240,5 +269,6 @@ ACTIONS: dict[CommandName, Callable[[Commands, Command], Awaitable[Outcome]]] = 
     CommandName.MESSAGE: message,
     CommandName.FILE_TRANSFER: file_transfer,
     CommandName.DEVICE_COMMAND: device_command,
+    CommandName.WAKE_UP: wake_up,
     CommandName.CHECK_REENROLMENT: check_reenrolment,
 }

@@ -25,6 +25,7 @@ from umslab_agent.errors import DeviceFolderError
 from umslab_agent.explain import explain_close, explain_damage
 from umslab_agent.happenings import Kind, ignore
 from umslab_agent.installing import Installer
+from umslab_agent.nearby import Nowhere
 from umslab_agent.onboarding import Onboarding
 from umslab_agent.reports import Reports, Topic
 from umslab_agent.unit import Unit, unit_seed
@@ -104,10 +105,11 @@ class Device:
         behaviour: DeviceBehaviour | None = None,
         on_happening: Callable[[Happening], None] = ignore,
         discovery: Discovery | None = None,
+        nearby: Nowhere | None = None,
     ) -> None:
         """`target` is the address given by the user, or `discovery` finds one.
 
-        The release delay of `life` follows firmware and settings.
+        The release delay of `life` follows firmware and settings. With `nearby` a magic packet switches it on.
         """
         self.state = State.OFF
         self.managed = False
@@ -124,6 +126,7 @@ class Device:
             watcher=on_happening,
         )
         self._discovery = discovery
+        self._nearby = nearby or Nowhere()
         self._life = life
         self._onboarding = Onboarding(
             persona, folder, target, world, trust_mode=trust_mode, auth_key=auth_key, key_type=key_type
@@ -172,6 +175,7 @@ class Device:
             return await self._live()
         finally:
             self._leave_network(release=True)
+            self._nearby.leave(self.persona)
             await self._unit.jobs.stop_all()
 
     async def _live(self) -> State:
@@ -182,7 +186,7 @@ class Device:
             if Command.FORGET in commands:
                 self._forget()
                 commands = []
-            over = not commands and self._life.deadline() is None and self._life.state is not State.SUSPENDED
+            over = not commands and self._life.deadline() is None and self._life.state not in self._nearby.wakeable
             if over:
                 self._leave_network(release=True)  # told before the end is
             self._tell()
@@ -410,6 +414,7 @@ class Device:
 
     def _tell(self) -> None:
         self.state = self._life.state
+        self._nearby.update(self._unit, self.state, self.wake_up)
         away = {State.WAITING, State.REBOOTING, State.SUSPENDED, State.OFF, State.FACTORY}
         deadline = self._life.deadline() if self.state in away else None
         wait = None if deadline is None else max(0.0, deadline - self._unit.now())

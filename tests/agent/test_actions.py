@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from tests.agent.desk import do, open_desk
+from umslab_agent import actions
 from umslab_agent.behaviour import DeviceBehaviour
 from umslab_protocol.machines.device_life import State
 from umslab_protocol.values.firmware import FirmwareVersion
 from umslab_protocol.wire.close_codes import CloseCode
+from umslab_protocol.wire.magic_packet import woken_by
 from umslab_protocol.wire.messages import (
     Command,
     Error,
@@ -23,6 +26,7 @@ from umslab_protocol.wire.messages import (
     Result,
 )
 from umslab_protocol.wire.orders import CommandName, ResultState
+from umslab_runtime.net_trio import TrioNetwork
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -261,3 +265,53 @@ async def test_check_reenrolment(tmp_path: Path, autojump_clock: MockClock) -> N
         assert "the certificate is being renewed" == late.message
         assert before != device.folder.load_identity()
         assert "1" == desk.sessions[-1].hello.boot
+
+
+async def test_wake_up_of_another_device(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """A proxy broadcasts a magic packet on its own link (WL4)."""
+    async with open_desk(tmp_path) as desk:
+        sleeper = await desk.network.host("sleeper").udp("", 4009)
+        desk.device()
+        result = await do(await desk.session(), CommandName.WAKE_UP, mac="02-00-00-00-00-09", port="4009")
+
+        assert (SUCCESS, "magic packet sent to 255.255.255.255") == (result.state, result.message)
+        assert "020000000009" == woken_by((await sleeper.receive()).payload)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "firmware", "text"),
+    [
+        ({}, "12.8.4", "whom to wake?"),
+        ({"mac": "x"}, "12.8.4", "whom to wake?"),
+        ({"mac": "020000000009", "port": "65536"}, "12.8.4", "not a port"),
+        ({"mac": "020000000009", "port": "-1"}, "12.8.4", "not a port"),
+        ({"mac": "00E0C5000009"}, "12.8.4", "wakes nobody"),
+        ({"mac": "020000000009"}, "12.5.9", "wakes nobody"),
+    ],
+)
+async def test_whom_it_does_not_wake(
+    parameters: dict[str, str], firmware: str, text: str, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """Bad parameters, MAC addresses that could be real, and firmware that cannot."""
+    async with open_desk(tmp_path) as desk:
+        desk.device(firmware=FirmwareVersion.parse(firmware))
+        result = await do(await desk.session(), CommandName.WAKE_UP, **parameters)
+
+        assert FAILED is result.state
+        assert text in result.message
+
+
+async def test_proxy_on_loopback_wakes_those_on_loopback() -> None:
+    """Where broadcasts on the link are not allowed, the one that stays on this machine is sent."""
+    network = TrioNetwork()
+    sleeper = await network.udp("0.0.0.0", 0, interface="lo")
+    unit = SimpleNamespace(world=SimpleNamespace(network=network), firmware=FirmwareVersion(12, 8, 4))
+    parameters = {"mac": "020000000009", "port": str(sleeper.address.port)}
+    order = Command(id=1, execID="x", command=CommandName.WAKE_UP, parameters=parameters)
+    outcome = await actions.wake_up(SimpleNamespace(unit=unit), order)  # type: ignore[arg-type]
+    with trio.fail_after(60):
+        received = await sleeper.receive()
+    sleeper.close()
+
+    assert (SUCCESS, "127.255.255.255") == (outcome.state, outcome.message.rpartition(" ")[2])
+    assert "020000000009" == woken_by(received.payload)

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from umslab_agent.behaviour import DeviceBehaviour
     from umslab_agent.discovery import Discovery
     from umslab_agent.happenings import Happening
+    from umslab_agent.nearby import Nowhere
     from umslab_runtime.clock import Clock
     from umslab_runtime.network import Network
     from umslab_server.services import Services
@@ -180,6 +181,7 @@ class Lab:
         behaviour: DeviceBehaviour | None = None,
         structure_tag: str = "",
         discovery: Discovery | None = None,
+        nearby: Nowhere | None = None,
     ) -> LabDevice:
         """Switch a device on; the same name later means the same folder, as after a reboot."""
         folder = self.folder(name)
@@ -212,6 +214,7 @@ class Lab:
             behaviour=behaviour,
             on_happening=lab_device.happened,
             discovery=discovery,
+            nearby=nearby,
         )
         self.nursery.start_soon(live, lab_device)
         return lab_device

@@ -49,6 +49,7 @@ class Behaviour(Enum):
     REGISTRY_STRUCTURE_TAG = ((12, 5, 0), "6.2", "has a registry key for the structure tag")
     REGISTRY_CONNECT_TIMEOUT = ((12, 5, 1), "W10", "has a registry key for the connect timeout, 45 s by default")
     REMEMBERS_CONNECTORS = ((12, 6, 0), "W8", "keeps the last successful addresses as a fallback list")
+    WAKES_OTHERS = ((12, 6, 0), "WL4", "can send magic packets for the UMS")
     REPORTS_ASSETS = ((12, 6, 1), "AI3", "reports assets that come and go")
     IGELRMSERVER_FALLBACK = ((12, 6, 1), "W9", "can fall back to the name igelrmserver")
     DHCP_SERVER_DETAILS = ((12, 7, 2), "D11", "knows DHCP options for port, key and CA hash (codes unpublished)")

@@ -74,6 +74,8 @@ class CommandName(StrEnum):
     MESSAGE = "message"
     FILE_TRANSFER = "filetransfer"
     DEVICE_COMMAND = "devicecommand"
+    WAKE_UP = "wakeup"
+    """Magic packets to a device that sleeps: sent by the server, or by a device for another (WL4)."""
     CHECK_REENROLMENT = "checkreenroll"
     """Look whether the certificate is due for renewal now (X10)."""
 

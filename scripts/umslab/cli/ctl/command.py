@@ -47,6 +47,7 @@ WHAT = {
     CommandName.MESSAGE: "Show a message; needs `--param text=...`.",
     CommandName.FILE_TRANSFER: "Let the devices fetch a file of the server; needs `--param file=NAME`.",
     CommandName.DEVICE_COMMAND: "Run a command of the device's own; needs `--param name=...`.",
+    CommandName.WAKE_UP: "Send magic packets to devices that sleep; nobody can say whether they wake.",
     CommandName.CHECK_REENROLMENT: "Let the devices look whether their certificates are due for renewal.",
 }
 

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a device is to its neighbours on the link, beside its session: found by scans, checked, woken up.
+
+While it is awake it answers probes; while it sleeps or is shut down its network card listens for its magic packet;
+while it boots neither does.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import trio
+
+from umslab_agent.answering import Answerer, Answering
+from umslab_agent.waking import Waking
+from umslab_protocol.machines.device_life import State
+from umslab_protocol.values.unit_id import MacAddress, UnitId
+from umslab_protocol.wire.magic_packet import WAKE_PORT
+from umslab_protocol.wire.probes import PROBE_PORT
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from umslab_agent.persona import Persona
+    from umslab_agent.unit import Unit
+    from umslab_runtime.network import Network
+
+ASLEEP = frozenset({State.SUSPENDED, State.OFF})
+GONE = frozenset({State.REBOOTING, State.FAILED})
+"""Neither awake nor able to be woken; a device that failed for good is not simulated any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whereabouts:
+    """Where neighbours find a device."""
+
+    address: str
+    interface: str = ""
+    """With one, broadcasts on it are heard too."""
+    probe_port: int = PROBE_PORT
+    wake_port: int = WAKE_PORT
+
+
+class Nowhere:
+    """A device that nobody finds on the link; who runs it may wake it from suspension."""
+
+    wakeable: frozenset[State] = frozenset({State.SUSPENDED})
+    """States in which the device stays until it is woken up."""
+
+    def update(self, unit: Unit, state: State, wake: Callable[[], None]) -> None:
+        """The device is in this state now; `wake` is called when a magic packet for it comes while it sleeps."""
+
+    def leave(self, persona: Persona) -> None:
+        """The device is not simulated any more."""
+
+
+class Nearby(Nowhere):
+    """One device's place on the link; several devices may share `answering` and `waking`."""
+
+    wakeable = ASLEEP
+
+    def __init__(self, answering: Answering, waking: Waking, *, address: str = "", checked: bool = False) -> None:
+        """`checked`: it answers online checks too, as OS 11 does (N10)."""
+        self._answering = answering
+        self._waking = waking
+        self._address = address
+        self._checked = checked
+
+    def update(self, unit: Unit, state: State, wake: Callable[[], None]) -> None:
+        """Answer, listen, or neither; see `Nowhere.update`."""
+        persona = unit.persona
+        self.leave(persona)
+        info = persona.device_info()
+        if state in ASLEEP:
+            self._waking.listen(MacAddress(persona.mac), self._address, wake)
+        elif state not in GONE:
+            self._answering.join(
+                Answerer(
+                    unit_id=UnitId(persona.unit_id),
+                    mac=MacAddress(persona.mac),
+                    name=info.networkName,
+                    product=info.productId,
+                    firmware=persona.firmware,
+                    has_ums=unit.folder.identity_file.exists(),
+                    checked=self._checked,
+                    address=self._address,
+                )
+            )
+
+    def leave(self, persona: Persona) -> None:
+        """The device is not simulated any more."""
+        self._answering.leave(UnitId(persona.unit_id))
+        self._waking.stop(MacAddress(persona.mac))
+
+
+@asynccontextmanager
+async def open_nearby(network: Network, where: Whereabouts, *, checked: bool = False) -> AsyncIterator[Nearby]:
+    """Give one device a place on the link as long as the block lasts. Raises `ListenError`, `TargetRefusedError`."""
+    with ExitStack() as stack:
+        host = "0.0.0.0" if where.interface else where.address
+        probes = await network.udp(host, where.probe_port, interface=where.interface)
+        stack.callback(probes.close)
+        wakes = await network.udp(host, where.wake_port, interface=where.interface)
+        stack.callback(wakes.close)
+        answering, waking = Answering(probes), Waking(wakes)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(answering.run)
+            nursery.start_soon(waking.run)
+            address = where.address if where.interface else ""
+            yield Nearby(answering, waking, address=address, checked=checked)
+            nursery.cancel_scope.cancel()
