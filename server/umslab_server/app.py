@@ -11,6 +11,7 @@ control socket -> the same services
 
 from __future__ import annotations
 
+import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ from umslab_server.front.routes import Router, build_table
 from umslab_server.front.ws_connect import WsConnect
 from umslab_server.os11.ports import Os11Ports, new_session_id
 from umslab_server.registering import count_generations
-from umslab_server.services import Means, Services, open_services
+from umslab_server.services import Means, Services, open_services, reply_host
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,6 +130,7 @@ class UmsServer:
                 listeners = await self._listen(self._config.port, stack)
                 control = await self._listen_for_control(stack)
                 await self._announce(listeners, stack)
+                await self._open_online_checks(services, stack)
                 host = await stack.enter_async_context(
                     open_session_host(self._world.clock, write_seconds=self._config.limits.write_seconds)
                 )
@@ -146,6 +148,8 @@ class UmsServer:
             reader=world.reader,
             written_documents=isinstance(world.codec, JsonCodec),
             check_time=world.check_time,
+            network=world.network,
+            entropy=os.urandom,
         )
         return await open_services(self._config, self._folder, means, stack)
 
@@ -176,6 +180,13 @@ class UmsServer:
             room=room,
             check_time=self._world.check_time,
         )
+
+    async def _open_online_checks(self, services: Services, stack: AsyncExitStack) -> None:
+        config = self._config
+        if config.online_check.enabled:
+            endpoint = await self._world.network.udp(reply_host(config.listen), config.online_check.reply_port)
+            stack.callback(endpoint.close)
+            services.online_checks.open(endpoint, os.urandom)
 
     async def _listen_for_control(self, stack: AsyncExitStack) -> tuple[trio.SocketListener, Path] | None:
         if not self._world.control_socket:
@@ -254,6 +265,9 @@ class UmsServer:
                 services.jobs.run,
             ):
                 background.start_soon(task)
+            if self._config.online_check.enabled:
+                background.start_soon(services.online_checks.carry)
+                background.start_soon(services.online_checks.run)
             if doors.control is not None:
                 background.start_soon(self._build_control(services, connections).serve, doors.control[0])
             async with trio.open_nursery() as serving:
@@ -325,6 +339,7 @@ class UmsServer:
             "os11_contacts": services.reach.contacts,
             "connections": connections.open_connections,
             "counters": dict(sorted(connections.counters.items())),
+            "online_check": services.online_checks.counters,
             "events": services.store.feed.value,
         }
 

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
 from umslab_certs.keys import KeyType
 from umslab_protocol.machines.os11 import LINGER_SECONDS
+from umslab_protocol.values.address_range import parse_subnet
 from umslab_protocol.values.host_port import (
     DEFAULT_WEB_PORT,
     DEVICE_COMMUNICATION_PORT,
@@ -168,6 +170,64 @@ class Os11Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """From the last word of a session that this server began to its goodbye."""
 
 
+class OnlineCheckConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Whether OS 11 devices are there: asked on UDP 30005, at every interval."""
+
+    enabled: bool = True
+    """Off: the state of OS 11 devices is unknown, and nothing is asked (N1, N17)."""
+    timeout_seconds: Annotated[float, Meta(ge=0.1, le=10)] = 1.0
+    """From a probe to its answer (N2)."""
+    interval_seconds: Annotated[float, Meta(ge=0.1, le=3_600)] = 3.0
+    """From the beginning of one sweep to that of the next, which waits until the one before is over (N5)."""
+    tries: Annotated[int, Meta(ge=1, le=10)] = 1
+    """Probes that a device may leave unanswered before it is offline; the vendor sends one."""
+    parallel: Annotated[int, Meta(ge=1, le=100_000)] = 1_000
+    """Unanswered probes at the same time (N7; the vendor's default is not published)."""
+    reply_port: Port = 0
+    """Where answers are sent to: a fixed UDP port, or 0 for any free one (N6)."""
+    port: Port = 0
+    """Where devices are asked that have not named a port of their own; 0: 30005 (P9)."""
+
+
+class ScanConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Looking for devices (N11, N12)."""
+
+    timeout_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 6.0
+    """From the last probe to the end of the scan."""
+    broadcast_address: Annotated[str, Meta(min_length=7, max_length=15)] = "255.255.255.255"
+    """Who is asked when no range is named; sent only inside a network namespace that umslab made."""
+    reply_port: Port = 0
+    """Where answers are sent to: a fixed UDP port, or 0 for any free one."""
+    port: Port = 0
+    """Where devices are asked; 0: 30005 (P9)."""
+
+    def __post_init__(self) -> None:
+        """Check that it is an address."""
+        IPv4Address(self.broadcast_address)
+
+
+class WakeConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where magic packets go, all of these together (WL1, WL2)."""
+
+    broadcast: bool = True
+    """To everybody on the link: 255.255.255.255 inside a namespace that umslab made, else those on loopback."""
+    last_address: bool = True
+    """To the last known address of the device."""
+    subnets: list[Annotated[str, Meta(max_length=18)]] = field(default_factory=list)
+    """To the broadcast address of each of these networks, /8 to /28."""
+    proxies: list[Annotated[str, Meta(min_length=12, max_length=18)]] = field(default_factory=list)
+    """Unit IDs of devices that send a packet on their own link, when they are connected (WL4)."""
+    automatic_proxies: bool = False
+    """Let one connected device whose address begins alike (/24) do so."""
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 9
+    """The UDP port (P15)."""
+
+    def __post_init__(self) -> None:
+        """Check the subnets."""
+        for subnet in self.subnets:
+            parse_subnet(subnet)
+
+
 class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole configuration of `umslab serve`."""
 
@@ -195,6 +255,9 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     connectors: ConnectorsConfig = field(default_factory=ConnectorsConfig)
     mdns: MdnsConfig = field(default_factory=MdnsConfig)
     os11: Os11Config = field(default_factory=Os11Config)
+    online_check: OnlineCheckConfig = field(default_factory=OnlineCheckConfig)
+    scan: ScanConfig = field(default_factory=ScanConfig)
+    wake_on_lan: WakeConfig = field(default_factory=WakeConfig)
 
     @property
     def os11_port(self) -> int:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is connected now: one session a device, the newest wins (N10: an OS 12 device's session is its presence)."""
+"""Who is online now.
+
+An OS 12 device is while it has a session: one a device, the newest wins (N10). An OS 11 device is when it answered the
+last online check (N4), or has a session just now; whether it is online is unknown before the first check.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from umslab_protocol.wire.messages import Ack, Deregister
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from collections.abc import Set as AbstractSet
 
     from umslab_protocol.values.unit_id import UnitId
     from umslab_server.sessions import LiveSession
@@ -24,6 +29,10 @@ class Presence:
 
     def __init__(self) -> None:
         self._sessions: dict[str, LiveSession] = {}
+        self._checked: dict[str, float | None] = {}
+        """Of OS 11 devices the seconds to their answer to the last online check, None without an answer."""
+        self._unchecked: dict[str, str] = {}
+        """Of those that could not be asked, why."""
         self.on_deregistered: Callable[[LiveSession], None] = _nobody
 
     def __len__(self) -> int:
@@ -33,8 +42,36 @@ class Presence:
         return iter(list(self._sessions.values()))
 
     def is_online(self, unit_id: str) -> bool:
-        """Whether the device has a session."""
-        return unit_id in self._sessions
+        """Whether the device has a session, or answered the last online check."""
+        return unit_id in self._sessions or self._checked.get(unit_id) is not None
+
+    def is_known(self, unit_id: str) -> bool:
+        """Whether anything is known of an OS 11 device: it has a session, or was asked."""
+        return unit_id in self._sessions or unit_id in self._checked
+
+    def answered_in(self, unit_id: str) -> float | None:
+        """How many seconds an OS 11 device took to answer the last online check; None when it did not."""
+        return self._checked.get(unit_id)
+
+    def why_unchecked(self, unit_id: str) -> str:
+        """Why an OS 11 device could not be asked; empty when it was, or was not yet."""
+        return self._unchecked.get(unit_id, "")
+
+    def note_checked(self, unit_id: str, seconds: float | None) -> None:
+        """An OS 11 device was asked, and answered after so many seconds or not at all."""
+        self._checked[unit_id] = seconds
+        self._unchecked.pop(unit_id, None)
+
+    def note_unchecked(self, unit_id: str, why: str) -> None:
+        """An OS 11 device could not be asked, so nothing is known of it."""
+        self._checked.pop(unit_id, None)
+        self._unchecked[unit_id] = why
+
+    def keep_checked(self, unit_ids: AbstractSet[str]) -> None:
+        """Forget what was found about all other devices."""
+        for found in (self._checked, self._unchecked):
+            for unit_id in found.keys() - unit_ids:
+                del found[unit_id]
 
     def join(self, session: LiveSession) -> None:
         """Take a greeted session in; an older one of the same device is closed."""

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from umslab_protocol.wire.close_codes import CloseCode
+from umslab_protocol.wire.orders import ResultState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -27,6 +28,11 @@ async def _nobody(unit_id: str) -> LiveSession | None:
     return None
 
 
+async def _no_packets(unit_id: str, mac: str, exec_id: str) -> tuple[ResultState, str]:
+    del unit_id, mac, exec_id
+    return ResultState.FAILED, "no magic packet was sent: this server sends none"
+
+
 class Reach:
     """The sessions that are open, of both generations, and the devices that can be called."""
 
@@ -39,6 +45,8 @@ class Reach:
         self._wanted: set[str] = set()
         self.call: Callable[[str], Awaitable[LiveSession | None]] = _nobody
         """Calls an OS 11 device and returns the session, None when it cannot be reached (os11/calls.py)."""
+        self.wake: Callable[[str, str, str], Awaitable[tuple[ResultState, str]]] = _no_packets
+        """Sends magic packets: unit ID, MAC address, execution ID -> how that went (commanding/waking.py)."""
 
     @property
     def contacts(self) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from umslab_server import registry, tombstones
+from umslab_server.tables import OS11, OS12
 from umslab_server.tables import device as devices
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from umslab_protocol.values.unit_id import UnitId
     from umslab_server.configuration.naming import Naming
     from umslab_server.store import Writer
-
-OS11, OS12 = "11", "12"
 
 
 def register(writer: Writer, unit_id: UnitId, device: RowMapping | None, naming: Naming, *, actor: str) -> None:

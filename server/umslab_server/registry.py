@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from sqlalchemy import not_, select
 
-from umslab_server import tombstones
+from umslab_server import device_states, tombstones
 from umslab_server.configuration import tree
 from umslab_server.errors import RefusedError
 from umslab_server.tables import asset_event, assignment, certificate, device, logon, profile
@@ -64,9 +64,15 @@ class DeviceView(Struct, frozen=True, kw_only=True):
     mac: str
     name: str
     state: str
-    """`online`, `offline`, `never-registered` or `in-bin` (8.1)."""
+    """`online`, `offline`, `unknown` (an OS 11 device nobody has asked), `never-registered` or `in-bin` (8.1)."""
+    icon: str
+    """`green`, `red` or `grey` (8.1)."""
+    overlays: list[str]
+    """What the vendor's console lays over the icon."""
     generation: str
     """`12`, or `11`: by which protocol it is managed."""
+    checked_at: str | None
+    """Since when an OS 11 device has answered the online check, or not answered it."""
     firmware: str
     last_ip: str
     structure_tag: str
@@ -177,9 +183,10 @@ class Registry:
     async def count(self) -> dict[str, int]:
         """Count devices by state."""
         counts = {"online": 0, "offline": 0, "never-registered": 0, "in-bin": 0}
-        query = select(device.c.unit_id, device.c.registered_at, device.c.binned_at)
+        query = select(device.c.unit_id, device.c.registered_at, device.c.binned_at, device.c.generation)
         for row in await self._store.read(lambda connection: connection.execute(query).mappings().all()):
-            counts[self._state(row)] += 1
+            state = device_states.state_of(row, self._presence)
+            counts[state] = counts.get(state, 0) + 1
         return counts
 
     async def delete(self, unit_id: UnitId, *, actor: str) -> str:
@@ -295,19 +302,15 @@ class Registry:
         self._presence.refuse(unit_id, reason)
         return count
 
-    def _state(self, row: RowMapping) -> str:
-        if row["binned_at"] is not None:
-            return "in-bin"
-        if row["registered_at"] is None:
-            return "never-registered"
-        return "online" if self._presence.is_online(row["unit_id"]) else "offline"
-
     def _view(self, row: RowMapping, directory: str, **more: Any) -> DeviceView:
         values = {key: row[key] for key in DeviceView.__struct_fields__ if key in row and key not in {"info", *_SAID}}
+        state = device_states.state_of(row, self._presence)
         return DeviceView(
             **values,
             **more,
-            state=self._state(row),
+            state=state,
+            icon=device_states.icon(state),
+            overlays=device_states.overlays(state, pending=is_pending(row)),
             directory=directory,
             config_changes=config_changes(row),
             info=json.loads(row["info"]),

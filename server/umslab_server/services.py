@@ -7,6 +7,7 @@ reach                                        how the others get hold of a device
 configuration (profiles, assignments, ...)   what devices are to have
 commands, jobs, views                        what devices are to do
 rotation, client CAs, connectors             whom devices trust, and where they find us
+online checks, scans                         which OS 11 devices are there, and which devices at all
 sessions                                     hands each message to its handler, and calls the others after each hello
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from umslab_protocol.values.host_port import parse_host_port
@@ -34,6 +36,7 @@ from umslab_server.client_cas import ClientCas
 from umslab_server.commanding.commands import Commands
 from umslab_server.commanding.jobs import Jobs
 from umslab_server.commanding.views import Views
+from umslab_server.commanding.waking import Waker
 from umslab_server.configuration.apps import Apps
 from umslab_server.configuration.assignments import Assignments
 from umslab_server.configuration.directories import Directories
@@ -47,27 +50,31 @@ from umslab_server.connectors import Connectors
 from umslab_server.device_sessions import DeviceSessions
 from umslab_server.enrolment import Enrolment
 from umslab_server.keys import Keys
+from umslab_server.online_check import OnlineChecks
 from umslab_server.os11.contacts import Contacts
 from umslab_server.os11.registration import Registration
 from umslab_server.os11.tickets import Tickets
 from umslab_server.presence import Presence
 from umslab_server.reach import Reach
-from umslab_server.registering import OS11, count_generations
+from umslab_server.registering import count_generations
 from umslab_server.registry import Registry
 from umslab_server.reports import Reports
 from umslab_server.rotation import Rotation
+from umslab_server.scan import Scans
 from umslab_server.status import StatusMonitor
 from umslab_server.store import Store
+from umslab_server.tables import OS11
 from umslab_server.throttle import Throttle
 from umslab_server.why import Why
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AsyncExitStack
 
     from umslab_certs.device_communication import DeviceCommunication
     from umslab_runtime.clock import Clock
     from umslab_runtime.executor import Executor
+    from umslab_runtime.network import Network
     from umslab_server.config import ServerConfig
     from umslab_server.state_folder import StateFolder
 
@@ -117,6 +124,8 @@ class Services:
     connectors: Connectors
     reach: Reach
     os11: Os11Services
+    online_checks: OnlineChecks
+    scans: Scans
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +139,9 @@ class Means:
     """Whether the codec can take settings that are serialised once for many devices."""
     check_time: bool
     """Whether OpenSSL judges certificate dates."""
+    network: Network
+    entropy: Callable[[int], bytes]
+    """Gives so many random bytes, which nobody may be able to guess."""
 
 
 async def open_services(config: ServerConfig, folder: StateFolder, means: Means, stack: AsyncExitStack) -> Services:
@@ -187,19 +199,13 @@ def _build(
     reach = Reach(presence, workers)
     configuration = Configuration(store, reach, written=means.written_documents)
     rules = Rules(store, configuration)
-    commands = Commands(
-        store,
-        reach,
-        clock=clock,
-        workers=workers,
-        host=names[0],
-        timeout_seconds=config.requests.timeout_seconds,
-    )
+    commands = _build_commands(config, means, store, reach, workers, host=names[0])
     registry = Registry(store, reach, recycle_bin=config.registry.recycle_bin)
     registry.on_gone, registry.on_restored = commands.gone, configuration.restored
     automatic = Automatic(store, Throttle(config.throttle), enabled=config.enrolment.automatic, clock=clock)
     rotation = Rotation(store, presence, certificates, clock=clock)
     naming = Naming(config.registry.naming_prefix, config.registry.naming_digits)
+    online_checks = OnlineChecks(store, presence, config=config.online_check, clock=clock)
     connectors = Connectors(store, presence, config=config.connectors, names=config.names, clock=clock)
     return Services(
         store=store,
@@ -230,13 +236,42 @@ def _build(
         workers=workers,
         commands=commands,
         jobs=Jobs(store, commands, clock=clock, expiry_minutes=config.jobs.expiry_minutes),
-        views=Views(store, presence, clock=clock),
+        views=Views(store, presence, clock=clock, refresh=online_checks.refresh),
         approvals=Approvals(store),
         rotation=rotation,
         client_cas=ClientCas(store, presence, certificates, clock=clock),
         connectors=connectors,
         reach=reach,
         os11=_build_os11(config, store, reach, automatic, means=means, naming=naming),
+        online_checks=online_checks,
+        scans=_build_scans(config, means, store, workers),
+    )
+
+
+def _build_commands(
+    config: ServerConfig, means: Means, store: Store, reach: Reach, workers: Workers, *, host: str
+) -> Commands:
+    waker = Waker(store, reach, means.network, config=config.wake_on_lan, reply_host=reply_host(config.listen))
+    reach.wake = waker.wake
+    return Commands(
+        store,
+        reach,
+        clock=means.clock,
+        workers=workers,
+        host=host,
+        timeout_seconds=config.requests.timeout_seconds,
+    )
+
+
+def _build_scans(config: ServerConfig, means: Means, store: Store, workers: Workers) -> Scans:
+    return Scans(
+        store,
+        means.network,
+        config=config.scan,
+        reply_host=reply_host(config.listen),
+        clock=means.clock,
+        entropy=means.entropy,
+        workers=workers,
     )
 
 
@@ -285,6 +320,13 @@ def _build_enrolment(
         naming=naming,
         automatic=automatic,
     )
+
+
+def reply_host(listen: Sequence[str]) -> str:
+    """Where answers of devices arrive: on loopback unless the server listens wider. IPv4, as devices are asked."""
+    addresses = [one for one in listen if ":" not in one]
+    loopback = all(ip_address(one).is_loopback for one in addresses)
+    return "127.0.0.1" if loopback else "0.0.0.0"
 
 
 def device_names(config: ServerConfig) -> list[str]:

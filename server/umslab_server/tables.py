@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sqlalchemy.types import TypeEngine
 
 ROOT_DIRECTORY = -1  # Q12
+OS11, OS12 = "11", "12"
+"""The two values of `device.generation` (T1)."""
 
 metadata = MetaData()
 

@@ -13,8 +13,7 @@ from umslab_protocol.values.host_port import PUSH_PORT
 from umslab_protocol.wire.inventory import InstallState
 from umslab_server import registry
 from umslab_server.configuration import tree
-from umslab_server.registering import OS11
-from umslab_server.tables import approval, certificate, event, execution, task, tombstone
+from umslab_server.tables import OS11, approval, certificate, event, execution, task, tombstone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,10 +43,26 @@ class Why:
     async def explain(self, unit_id: UnitId) -> list[str]:
         """Return the sentences, most important first; also for a device that is not in the registry."""
         online, now = self._presence.is_online(unit_id), self._clock.utc()
-        return await self._store.read(lambda connection: list(_explain(connection, unit_id, now, online=online)))
+        session = self._presence.get(unit_id) is not None
+        checked = None if session else self._checked(unit_id)
+        return await self._store.read(
+            lambda connection: list(_explain(connection, unit_id, now, online=online, checked=checked))
+        )
+
+    def _checked(self, unit_id: UnitId) -> str:
+        """Say what the online check knows of a device, if it is an OS 11 device."""
+        seconds = self._presence.answered_in(unit_id)
+        if seconds is not None:
+            return f"It is online: it answered the last online check within {seconds * 1000:.1f} ms"
+        if self._presence.is_known(unit_id):
+            return "It is offline: it did not answer the last online check (N4)"
+        why = self._presence.why_unchecked(unit_id) or "the online check is off, or has not come to it yet"
+        return f"Whether it is online is unknown: {why}"
 
 
-def _explain(connection: Connection, unit_id: UnitId, now: datetime, *, online: bool) -> Iterator[str]:
+def _explain(
+    connection: Connection, unit_id: UnitId, now: datetime, *, online: bool, checked: str | None
+) -> Iterator[str]:
     row = registry.get(connection, unit_id)
     if row is None:
         yield from _explain_stranger(connection, unit_id)
@@ -56,7 +71,11 @@ def _explain(connection: Connection, unit_id: UnitId, now: datetime, *, online: 
         firmware = f"has firmware {row['firmware']}" if row["firmware"] else "has not told its firmware"
         yield f"{unit_id} is called {row['name']}, {firmware} and is in the directory {place}."
         yield from _explain_registration(connection, row)
-        yield from _explain_presence(connection, row, now, online=online)
+        if checked is not None and row["generation"] == OS11 and row["registered_at"] is not None:
+            since = "" if row["checked_at"] is None else f"; so it has been since {row['checked_at']}"
+            yield f"{checked}{since}."
+        else:
+            yield from _explain_presence(connection, row, now, online=online)
         yield from _explain_generation(connection, row)
         if row["generation"] != OS11:
             yield from _explain_certificates(connection, row, now)

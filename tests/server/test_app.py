@@ -24,8 +24,8 @@ from umslab_runtime.net_memory import MemoryNetwork
 from umslab_runtime.net_trio import TrioNetwork
 from umslab_runtime.network import ListenError
 from umslab_server.app import UmsServer
-from umslab_server.config import EnrolmentConfig, RegistryConfig, ServerConfig
-from umslab_server.services import certificate_names
+from umslab_server.config import EnrolmentConfig, OnlineCheckConfig, RegistryConfig, ServerConfig
+from umslab_server.services import certificate_names, reply_host
 from umslab_server.state_folder import StateFolder, StateFolderError
 from umslab_server.store import StoreError
 
@@ -420,3 +420,38 @@ async def test_full_disk(tmp_path: Path, autojump_clock: MockClock) -> None:
         assert [enrolment.status, session.status, again.status] == [503, 503, 200]
         assert status == {"status": "err"}
         assert online
+
+
+class TestOnlineCheck:
+    """The UDP side of a whole server."""
+
+    async def test_fixed_reply_port(self, tmp_path: Path, autojump_clock: MockClock) -> None:
+        """It is there while the server runs, in use for anybody else, and free when the check is off (N1, N6)."""
+        network = MemoryNetwork().host(SERVER)
+        for enabled in (True, False):
+            check = OnlineCheckConfig(enabled=enabled, reply_port=4711)
+            one = server(tmp_path, network, online_check=check)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(one.run)
+                if enabled:
+                    with pytest.raises(ListenError, match="in use"):
+                        await network.udp("", 4711)
+                else:
+                    (await network.udp("", 4711)).close()
+                one.stop()
+        (await network.udp("", 4711)).close()
+
+    async def test_reply_port_that_is_taken(self, tmp_path: Path) -> None:
+        """The server does not start, and says why."""
+        network = MemoryNetwork().host(SERVER)
+        await network.udp("", 4711)
+        with pytest.raises(ListenError, match="in use"):
+            await server(tmp_path, network, online_check=OnlineCheckConfig(reply_port=4711)).run()
+
+    @pytest.mark.parametrize(
+        ("listen", "host"),
+        [(["127.0.0.1"], "127.0.0.1"), (["127.0.0.1", "10.0.0.1"], "0.0.0.0"), (["::1"], "127.0.0.1")],
+    )
+    def test_where_answers_arrive(self, listen: list[str], host: str) -> None:
+        """On loopback unless the server listens wider."""
+        assert host == reply_host(listen)

@@ -147,3 +147,30 @@ def test_close_all() -> None:
     presence.close_all(CloseCode.GOING_AWAY, "bye")
 
     assert [pump.closes for pump in pumps] == [[(CloseCode.GOING_AWAY, "bye")]] * 3
+
+
+def test_os_11_devices_are_online_when_they_answered_the_last_check() -> None:
+    """Unknown before; what a check could not find out is unknown again; a session counts in any case."""
+    presence, one = Presence(), unit_id(1)
+    assert (presence.is_online(one), presence.is_known(one), presence.why_unchecked(one)) == (False, False, "")
+    presence.note_checked(one, 0.25)
+    assert (presence.is_online(one), presence.answered_in(one)) == (True, 0.25)
+    presence.note_checked(one, None)
+    assert (presence.is_online(one), presence.is_known(one)) == (False, True)
+    presence.note_unchecked(one, "no way")
+    assert (presence.is_online(one), presence.is_known(one), presence.why_unchecked(one)) == (False, False, "no way")
+    older, _ = session(1)
+    presence.join(older)
+    assert (presence.is_online(one), presence.is_known(one)) == (True, True)
+
+
+def test_devices_that_are_not_asked_any_more_are_forgotten() -> None:
+    """So memory holds no more than the registry."""
+    presence = Presence()
+    for number in (1, 2, 3):
+        presence.note_checked(unit_id(number), 0.1)
+    presence.note_unchecked(unit_id(3), "why")
+    presence.keep_checked({unit_id(2)})
+
+    assert [presence.is_known(unit_id(number)) for number in (1, 2, 3)] == [False, True, False]
+    assert presence.why_unchecked(unit_id(3)) == ""

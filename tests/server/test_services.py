@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from umslab_certs.files import make_private_folder
 from umslab_protocol.wire.messages import FROM_DEVICE, Ack, Error, Result
 from umslab_runtime.clock import VirtualClock
 from umslab_runtime.executor import InlineExecutor
+from umslab_runtime.net_memory import MemoryNetwork
 from umslab_server.config import ConnectorsConfig
 from umslab_server.services import Means, Services, certificate_names, device_names, open_services
 from umslab_server.state_folder import StateFolder
@@ -28,7 +30,15 @@ if TYPE_CHECKING:
 async def _open(path: Path, stack: AsyncExitStack) -> Services:
     make_private_folder(path)
     inline = InlineExecutor()
-    means = Means(clock=VirtualClock(EPOCH), writer=inline, reader=inline, written_documents=True, check_time=False)
+    means = Means(
+        clock=VirtualClock(EPOCH),
+        writer=inline,
+        reader=inline,
+        written_documents=True,
+        check_time=False,
+        network=MemoryNetwork().host("ums.lab"),
+        entropy=os.urandom,
+    )
     return await open_services(quick_config(), StateFolder(path), means, stack)
 
 

@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 MAX_OPEN_TASKS = 200_000
 _SLICE = 200
 """Tasks that are handed out before everybody else gets a turn."""
-OFFLINE = "the device is offline"
-NO_ADDRESS = "Found no IP address for device"  # WL6: for one that never had any
 REJECTED = "rejected: the request queue is full"  # section 9
 KEPT = "waits for the next boot of the device"
 DELETED = "the device was deleted"
@@ -298,15 +296,17 @@ class Commands:
                 handed += 1
                 if handed % _SLICE == 0:
                     await sleep(0)
-                if not self._reach.is_worth_trying(task.unit_id):
+                if run.command is CommandName.WAKE_UP:
+                    self._finish(task, *await self._reach.wake(task.unit_id, task.mac, run.exec_id))
+                elif not self._reach.is_worth_trying(task.unit_id):
                     self._away(task)
-                    continue
-                if run.places is not None:
-                    await run.places.take()
-                    task.has_place = True
-                self._submit(task)
-                if run.delay_seconds and run.pending:
-                    await sleep(run.delay_seconds)
+                else:
+                    if run.places is not None:
+                        await run.places.take()
+                        task.has_place = True
+                    self._submit(task)
+                    if run.delay_seconds and run.pending:
+                        await sleep(run.delay_seconds)
         finally:
             run.is_fed = False
 
@@ -390,7 +390,7 @@ class Commands:
             task.state = AT_NEXT_BOOT
             self._journal.put(Record(task, AT_NEXT_BOOT, KEPT))
         else:
-            self._finish(task, ResultState.FAILED, OFFLINE if task.has_address else NO_ADDRESS)
+            self._finish(task, ResultState.FAILED, task.why_away)
 
     def _late(self, task: OpenTask) -> None:
         if task.returning:

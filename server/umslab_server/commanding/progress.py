@@ -53,6 +53,11 @@ class OpenTask:
         self.session: LiveSession | None = None
         self.reply: Reply[Answer | None] | None = None
 
+    @property
+    def why_away(self) -> str:
+        """What is said of a device that cannot be reached (WL6 for one that never had an address)."""
+        return "the device is offline" if self.has_address else "Found no IP address for device"
+
     def deadline(self) -> float | None:
         """When to be woken (see `Timers`): while nobody works on it and it waits for its device."""
         waits = self.state == SENT or self.returning

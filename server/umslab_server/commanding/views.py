@@ -2,7 +2,8 @@
 """Saved views: a name for a search over the registry, used to look at devices and to address them.
 
 Facts: B5 (who onboarded), H1 (searches for lost devices use the time of the last contact), J8 (devices in the recycle
-bin cannot be addressed, so no view finds them).
+bin cannot be addressed, so no view finds them), N8 (who looks at a view with the criterion Online waits for a check of
+OS 11 devices, with the timeout of the online check; who gives a command to it gets what the last check found).
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from umslab_protocol.wire.inventory import InstallState
 from umslab_server.configuration import tree
 from umslab_server.errors import RefusedError
 from umslab_server.store import timestamp
-from umslab_server.tables import device, job, view
+from umslab_server.tables import OS11, device, job, view
 from umslab_server.texts import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Connection, RowMapping
@@ -49,6 +50,7 @@ class Criteria(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     directory: Pattern | None = None
     """A path or a number; everything below it belongs to it."""
     online: bool | None = None
+    """Of an OS 11 device that nobody has asked neither is true."""
     config_changes: Literal["PENDING", "APPLIED"] | None = None
     not_seen_for_days: Annotated[float, Meta(ge=0, le=36_525)] | None = None
     """Last contact is at least so long ago (H1); neither a device that is online nor one that never registered is."""
@@ -86,7 +88,7 @@ def find(connection: Connection, criteria: Criteria, presence: Presence, now: da
         below = tree.subtree(connection, tree.resolve(connection, criteria.directory))
         rows = (row for row in rows if row["directory_id"] in below)
     if criteria.online is not None:
-        rows = (row for row in rows if presence.is_online(row["unit_id"]) == criteria.online)
+        rows = (row for row in rows if _is(criteria.online, row, presence))
     if criteria.not_seen_for_days is not None:
         rows = (row for row in rows if not presence.is_online(row["unit_id"]))
     if criteria.app is not None:
@@ -99,13 +101,21 @@ def find_saved(connection: Connection, name: str, presence: Presence, now: datet
     return find(connection, _criteria(_saved(connection, name)), presence, now)
 
 
+async def _nothing() -> None:
+    """Where nobody has to be asked."""
+
+
 class Views:
     """Saved views, for people."""
 
-    def __init__(self, store: Store, presence: Presence, *, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, presence: Presence, *, clock: Clock, refresh: Callable[[], Awaitable[None]] = _nothing
+    ) -> None:
+        """`refresh` brings up to date who is online; it may take as long as an online check."""
         self._store = store
         self._presence = presence
         self._clock = clock
+        self._refresh = refresh
 
     async def create(self, name: str, criteria: Criteria, *, actor: str) -> SavedView:
         """Save a view. Raises `RefusedError`."""
@@ -128,7 +138,8 @@ class Views:
 
     async def show(self, name: str) -> tuple[SavedView, list[FoundDevice]]:
         """Return a view and the devices in it. Raises `RefusedError`."""
-        now = self._clock.utc()
+        saved = await self._store.read(lambda connection: _criteria(_saved(connection, name)))
+        now = await self._begin(saved)
 
         def query(connection: Connection) -> tuple[SavedView, list[FoundDevice]]:
             row = _saved(connection, name)
@@ -139,7 +150,7 @@ class Views:
 
     async def search(self, criteria: Criteria) -> list[FoundDevice]:
         """Return the devices that meet criteria nobody has saved. Raises `RefusedError`."""
-        now = self._clock.utc()
+        now = await self._begin(criteria)
 
         def query(connection: Connection) -> list[FoundDevice]:
             found = set(find(connection, criteria, self._presence, now))
@@ -159,6 +170,12 @@ class Views:
             writer.event("view-deleted", actor=actor, view=name)
 
         await self._store.change(work)
+
+    async def _begin(self, criteria: Criteria) -> datetime:
+        """Return the time of the search; who is online is up to date then, if it matters (N8)."""
+        if criteria.online is not None:
+            await self._refresh()
+        return self._clock.utc()
 
     def _found(self, row: RowMapping) -> FoundDevice:
         columns = {name: row[name] for name in FoundDevice.__struct_fields__ if name != "online"}
@@ -193,6 +210,12 @@ def _conditions(criteria: Criteria, now: datetime) -> list[ColumnElement[bool]]:
     if criteria.app is not None:
         conditions.append(device.c.apps != "[]")
     return conditions
+
+
+def _is(online: bool, row: RowMapping, presence: Presence) -> bool:  # noqa: FBT001 - the criterion
+    if presence.is_online(row["unit_id"]):
+        return online
+    return not online and (row["generation"] != OS11 or presence.is_known(row["unit_id"]))
 
 
 def _matches(column: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:

@@ -15,6 +15,7 @@ from umslab_server.control.directories import DirectoryCommands
 from umslab_server.control.dispatch import Control
 from umslab_server.control.jobs import JobCommands
 from umslab_server.control.keys import KeyCommands
+from umslab_server.control.neighbours import NeighbourCommands
 from umslab_server.control.profiles import ProfileCommands
 from umslab_server.control.rules import RuleCommands
 from umslab_server.control.server import ServerCommands
@@ -56,6 +57,7 @@ def build_control(
         CommandCommands(services.commands, clock=clock).table(),
         JobCommands(services.jobs, timeout_seconds=config.requests.timeout_seconds).table(),
         ViewCommands(services.views).table(),
+        NeighbourCommands(services.online_checks, services.scans, services.commands).table(),
         CertificateCommands(services.certificates).table(),
         RotationCommands(services.rotation, services.client_cas, names=device_names(config)).table(),
         ConnectorCommands(services.connectors).table(),

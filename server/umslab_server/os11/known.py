@@ -12,9 +12,8 @@ from sqlalchemy import select
 from umslab_protocol.values.device_key import DeviceKey, parse_device_key
 from umslab_protocol.values.host_port import PUSH_PORT, HostPort
 from umslab_protocol.values.unit_id import UnitId
-from umslab_server.registering import OS11
 from umslab_server.sessions import Admitted
-from umslab_server.tables import device, tombstone
+from umslab_server.tables import OS11, device, tombstone
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping

@@ -32,8 +32,9 @@ from umslab_server.enrolment import IN_BIN, KnownDevice
 from umslab_server.errors import RefusedError
 from umslab_server.os11 import known
 from umslab_server.os11.contacts import BUSY, ContactRefused
-from umslab_server.registering import OS11, become_os11, register
+from umslab_server.registering import become_os11, register
 from umslab_server.store import StoreError
+from umslab_server.tables import OS11
 
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping

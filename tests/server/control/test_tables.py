@@ -34,7 +34,8 @@ async def test_every_area_is_there_and_refuses_nonsense(tmp_path: Path, autojump
 
         assert areas == {
             "accounts", "approval", "apps", "assignments", "backup", "certs", "command", "connectors", "devices",
-            "dirs", "events", "files", "jobs", "keys", "profiles", "rules", "settings", "status", "views", "why",
+            "dirs", "events", "files", "jobs", "keys", "online-check", "profiles", "rules", "scan", "settings",
+            "status", "views", "why",
         }  # fmt: skip
         for name in control._commands:
             with pytest.raises(ControlError, match=f"^{name}: ") as caught:
