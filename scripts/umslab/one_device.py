@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from umslab import plugins
 from umslab.dhcp.own_lease import OwnLease, learn_names, open_own_lease
+from umslab.neighbours import policy_here
 from umslab.protocol_dump import TappedCodec
 from umslab_agent.behaviour import DeviceBehaviour
 from umslab_agent.chance import Chance
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from umslab_agent.discovery import Finder
     from umslab_agent.folder import DeviceFolder
     from umslab_agent.happenings import Happening
+    from umslab_agent.nearby import Nearby
     from umslab_agent.persona import Persona
     from umslab_agent.trust import TrustMode
     from umslab_protocol.values.host_port import HostPort
@@ -123,14 +125,15 @@ async def open_world(
     session_codec: str = "json",
     tap: Tap | None = None,
     finding: Finding | None = None,
+    source: str = "",
 ) -> AsyncIterator[World]:
-    """Open the real world for devices: sockets, system clock, worker threads.
+    """Open the real world for devices: sockets, system clock, worker threads; `source` is the device's own address.
 
     Raises `SettingsError` for an unknown codec, `ValueError` for an owned host that has no address.
     """
     codec: SessionCodec = plugins.load(ENTRY_POINT_GROUP, session_codec)
     clock = SystemClock()
-    policy = TargetPolicy(await owned_addresses(owned_hosts))
+    policy = policy_here(await owned_addresses(owned_hosts))
     client, network = None, TrioNetwork(policy)
     if finding is not None:
         client = dns_client(finding, policy)
@@ -138,7 +141,7 @@ async def open_world(
     leasing = open_own_lease(None if finding is None else finding.own_lease, policy.owned, clock)
     async with open_session_host(clock, write_seconds=WRITE_SECONDS) as host, leasing as dhcp:
         yield World(
-            network=network,
+            network=network.calling_from(source) if source else network,
             clock=clock,
             executor=ThreadExecutor(),
             contexts=TlsContexts(),
@@ -159,6 +162,7 @@ def make_device(
     on_change: Callable[[Change], None],
     *,
     on_happening: Callable[[Happening], None] = ignore,
+    nearby: Nearby | None = None,
 ) -> Device:
     """Build a device; `run` it."""
     chance = Chance(f"umslab waits {unit_seed(persona, options.behaviour)}")
@@ -176,6 +180,7 @@ def make_device(
         behaviour=options.behaviour,
         on_happening=on_happening,
         discovery=_discovery(world, options, persona),
+        nearby=nearby,
     )
 
 
@@ -187,7 +192,7 @@ def dns_client(finding: Finding, policy: TargetPolicy) -> DnsClient:
     named = frozenset(effective_address(server.host) for server in finding.nameservers)
     machine = read_resolv_conf() if finding.own_lease is None else DnsSettings()
     settings = DnsSettings(finding.nameservers or machine.nameservers, finding.search or machine.search)
-    return DnsClient(settings, ask_by_socket, policy=TargetPolicy(policy.owned | named))
+    return DnsClient(settings, ask_by_socket, policy=TargetPolicy(policy.owned | named, namespace=policy.namespace))
 
 
 def _discovery(world: World, options: DeviceOptions, persona: Persona) -> Discovery | None:

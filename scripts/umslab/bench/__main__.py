@@ -11,6 +11,7 @@ import typer
 from umslab.bench import connections as connections_bench
 from umslab.bench import dhcp as dhcp_bench
 from umslab.bench import messages as messages_bench
+from umslab.bench import sweep as sweep_bench
 from umslab.bench.report import report
 
 app = typer.Typer(
@@ -57,6 +58,18 @@ def dhcp(
     """Leases of simulated DHCP clients from Kea, against perfdhcp; needs root, for namespaces of its own."""
     measures = dhcp_bench.run(count=count, rounds=rounds, progress=_progress)
     raise SystemExit(report("dhcp", measures, as_json=as_json))
+
+
+@app.command()
+def sweep(
+    count: Annotated[int, typer.Option("--devices", min=100, max=100_000, help="Devices that are asked.")] = 10_000,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Sweeps of each contender.")] = 10,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Online checks of devices on their own addresses, against the bare drain loop; forged answers; loss."""
+    measures = sweep_bench.run(count=count, rounds=rounds, progress=_progress)
+    raise SystemExit(report("sweep", measures, as_json=as_json))
 
 
 def _progress(line: str) -> None:

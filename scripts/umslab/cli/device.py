@@ -12,6 +12,7 @@ Examples:
     umslab device localhost:8443 --auth-key-file - --token TOKEN --structure-tag HQ < key.txt
     umslab device localhost --once --json
     umslab device localhost --behaviour laptop.toml
+    umslab device localhost --address 127.3.0.7 --wake-port 4009
     umslab device --nameserver 127.0.0.1:5353 --search-domain lab.example
     umslab device --mdns
     umslab device --dhcp-lease /var/lib/dhcp/dhclient.leases --sources stored,dhcp43,dhcp224
@@ -23,8 +24,9 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, ExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from functools import partial
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +54,7 @@ from umslab_agent.device import Device
 from umslab_agent.discovery import DEFAULT_SOURCES, Source, parse_sources
 from umslab_agent.errors import DeviceFolderError
 from umslab_agent.folder import DeviceFolder
+from umslab_agent.nearby import Whereabouts, open_nearby
 from umslab_agent.onboarding import World
 from umslab_agent.trust import TrustMode
 from umslab_certs.chain import load_pem_certificates
@@ -67,7 +70,9 @@ from umslab_protocol.values.structure_tag import parse_structure_tag
 from umslab_protocol.values.unit_id import parse_unit_id
 from umslab_protocol.wire.dhcp_options import Option
 from umslab_protocol.wire.igel_dhcp import ExtraCodes
+from umslab_protocol.wire.magic_packet import WAKE_PORT
 from umslab_protocol.wire.mdns import parse_own_address
+from umslab_protocol.wire.probes import PROBE_PORT
 from umslab_runtime.dhcp_runner import PATIENCE_SECONDS
 from umslab_runtime.dns import parse_nameserver, parse_search_domain
 from umslab_runtime.network import ListenError
@@ -159,6 +164,15 @@ def device(
     retry: Annotated[
         bool, typer.Option("--retry", help="Before enrolment too, try again when the reason may pass by itself.")
     ] = False,
+    address: Annotated[
+        str,
+        typer.Option(metavar="ADDRESS", help="Come from here, be found here by scans, and woken up (UDP 30005 and 9)."),
+    ] = "",
+    interface: Annotated[
+        str, typer.Option(metavar="IF", help="Hear broadcasts on this interface too; with --address.")
+    ] = "",
+    probe_port: Annotated[int, typer.Option(min=0, max=65_535, help="Instead of UDP 30005.")] = PROBE_PORT,
+    wake_port: Annotated[int, typer.Option(min=0, max=65_535, help="Instead of UDP 9, which needs root.")] = WAKE_PORT,
     i_own: Annotated[
         list[str] | None,
         typer.Option(metavar="HOST", help="This host outside the machine is mine to test; may be repeated."),
@@ -195,17 +209,17 @@ def device(
             policy=RetryPolicy(onboarding=retry, connection=not once),
             behaviour=settings.load(DeviceBehaviour, file=behaviour, environment={}, flags=[]),
         )
+        where = _whereabouts(address, interface, probe_port, wake_port)
         with folder.locked(), ExitStack() as stack:
             tap = stack.enter_context(ProtocolDump(protocol_dump)) if protocol_dump else None
             surroundings = partial(open_world, owned_hosts=i_own or [], session_codec=session_codec, tap=tap)
-            surroundings = partial(surroundings, finding=finding)
+            surroundings = partial(surroundings, finding=finding, source=address)
             if finding is None:
                 _refuse_trusting_nobody(folder, options.trust_mode)
             persona = load_persona(folder, options)
             watcher = Watcher(options.target, persona.unit_id, as_json=as_json, once=once)
-            ended = run_async(
-                _run, surroundings, partial(make_device, folder=folder, persona=persona, options=options), watcher
-            )
+            make = partial(make_device, folder=folder, persona=persona, options=options)
+            ended = run_async(_run, surroundings, make, watcher, where)
     except (DeviceFolderError, CertificateError, ListenError, TargetRefusedError) as error:
         raise UserError(str(error)) from None
     except (ValueError, settings.SettingsError) as error:
@@ -216,16 +230,35 @@ def device(
 
 
 async def _run(
-    surroundings: Callable[[], AbstractAsyncContextManager[World]], make: Callable[..., Device], watcher: Watcher
+    surroundings: Callable[[], AbstractAsyncContextManager[World]],
+    make: Callable[..., Device],
+    watcher: Watcher,
+    where: Whereabouts | None,
 ) -> State | None:
     """Run until the end of the device's life (returned), or until it is to stop (None)."""
     ended: State | None = None
-    async with surroundings() as world, trio.open_nursery() as nursery:
+    async with AsyncExitStack() as stack:
+        world = await stack.enter_async_context(surroundings())
+        nearby = None if where is None else await stack.enter_async_context(open_nearby(world.network, where))
+        nursery = await stack.enter_async_context(trio.open_nursery())
         nursery.start_soon(_stop_on_signal, watcher, nursery.cancel_scope)
         watcher.stop = nursery.cancel_scope.cancel
-        ended = await make(world, on_change=watcher.changed, on_happening=watcher.happened).run()
+        device = make(world, on_change=watcher.changed, on_happening=watcher.happened, nearby=nearby)
+        ended = await device.run()
         nursery.cancel_scope.cancel()
     return ended
+
+
+def _whereabouts(address: str, interface: str, probe_port: int, wake_port: int) -> Whereabouts | None:
+    if not address:
+        if interface:
+            raise UserError("--interface belongs to --address", exit_codes.USAGE)
+        return None
+    try:
+        IPv4Address(address)
+    except ValueError:
+        raise UserError(f"--address: {address[:40]!r} is not an IPv4 address", exit_codes.USAGE) from None
+    return Whereabouts(address=address, interface=interface, probe_port=probe_port, wake_port=wake_port)
 
 
 async def _stop_on_signal(watcher: Watcher, scope: trio.CancelScope) -> None:

@@ -29,6 +29,8 @@ VERBS = {
     "ctl": "Manage a running server.",
     "certs": "Make, show, import and renew the certificates of a stopped server.",
     "dhcp": "Write what DHCP tells IGEL OS, or read what a device got.",
+    "online-check": "Ask OS 11 devices whether they are there.",
+    "scan": "Scan for devices.",
     "explain": "Explain ports, error codes and fact numbers.",
     "demo": "Show all of it at work, in less than a minute.",
 }
@@ -78,7 +80,7 @@ def main() -> None:
         _refuse_unreadable(sys.argv[1:])
         verb, *arguments = sys.argv[1:] or ["--help"]
         if verb in VERBS:
-            chosen: typer.Typer = import_module(f"umslab.cli.{verb}").app
+            chosen: typer.Typer = import_module(f"umslab.cli.{verb.replace('-', '_')}").app
             chosen(arguments, prog_name=f"umslab {verb}")
         app([verb, *arguments], prog_name="umslab")
     except UserError as error:

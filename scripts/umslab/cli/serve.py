@@ -27,6 +27,8 @@ import typer
 
 from umslab import __version__, exit_codes, logs, plugins, settings
 from umslab.cli.output import DEFAULT_STATE, SETTINGS, StateOption, UserError, help_text, run_async
+from umslab.neighbours import policy_here
+from umslab.one_device import owned_addresses
 from umslab_certs.errors import CertificateError
 from umslab_certs.files import write_private
 from umslab_protocol.errors import InvalidValueError
@@ -37,7 +39,7 @@ from umslab_runtime.connections import raise_descriptor_limit
 from umslab_runtime.executor import ThreadExecutor
 from umslab_runtime.net_trio import TrioNetwork
 from umslab_runtime.network import EVERYWHERE, ListenError
-from umslab_runtime.policy import TargetRefusedError
+from umslab_runtime.policy import TargetPolicy, TargetRefusedError
 from umslab_runtime.tuning import tune_interpreter
 from umslab_server.app import Ready, Surroundings, UmsServer
 from umslab_server.config import ServerConfig
@@ -87,6 +89,10 @@ def serve(
         list[str] | None,
         typer.Option(metavar="ADDR", help="Announce from this address of the machine, whose network is mine."),
     ] = None,
+    i_own: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="Devices at this host outside the machine are mine; may be repeated."),
+    ] = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON lines.")] = False,
     log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
 ) -> None:
@@ -102,10 +108,11 @@ def serve(
         flags.append(("mdns.enabled", True))
     loaded = settings.load(ServerConfig, file=config, environment=_environment(), flags=flags)
     _refuse_remote(loaded, allow_remote=allow_remote)
+    policy = _policy(i_own or [])
     folder = StateFolder((state or DEFAULT_STATE).absolute() / "server")
     try:
         named = _speaking_from(mdns_on or [], loaded)
-        run_async(_run, loaded, folder, ready_file, named)
+        run_async(_run, loaded, folder, ready_file, named, policy)
     except InvalidValueError as error:
         raise UserError(str(error), exit_codes.USAGE) from None
     except (StateFolderError, StoreError, CertificateError, ListenError, TargetRefusedError) as error:
@@ -146,10 +153,19 @@ def _speaking_from(addresses: list[str], config: ServerConfig) -> tuple[str, ...
     return named
 
 
-async def _run(config: ServerConfig, folder: StateFolder, ready_file: Path | None, mdns_on: tuple[str, ...]) -> None:
+def _policy(owned: list[str]) -> TargetPolicy:
+    try:
+        return policy_here(run_async(owned_addresses, owned))
+    except ValueError as error:
+        raise UserError(str(error), exit_codes.USAGE) from None
+
+
+async def _run(
+    config: ServerConfig, folder: StateFolder, ready_file: Path | None, mdns_on: tuple[str, ...], policy: TargetPolicy
+) -> None:
     raise_descriptor_limit()
     world = Surroundings(
-        network=TrioNetwork(),
+        network=TrioNetwork(policy),
         clock=SystemClock(),
         writer=ThreadExecutor(),
         reader=ThreadExecutor(),

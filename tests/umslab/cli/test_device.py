@@ -250,3 +250,33 @@ def test_no_packets_in_the_machine_itself(tmp_path: Path) -> None:
 
     assert 1 == done.returncode
     assert "only inside a network namespace" in done.stderr
+
+
+def test_place_on_the_link(server: ServerProcess, key: str, tmp_path: Path) -> None:
+    """It comes from its own address; on ports above 1023 nobody needs to be root."""
+    ports = ("--probe-port", "0", "--wake-port", "0")
+    done = _device(
+        server, tmp_path, "--auth-key", key, "--token", server.about["token"], "--address", "127.3.5.1", *ports
+    )
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert "127.3.5.1" == server.ask("devices.show", unit_id=done.stdout.split()[0])["last_ip"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--interface", "lo"), 2, "--interface belongs to --address"),
+        (("--address", "somewhere"), 2, "is not an IPv4 address"),
+        (("--address", "192.0.2.1", "--trust-first-use"), 1, "is not an address of this machine"),
+    ],
+)
+def test_no_place_on_the_link(
+    server: ServerProcess, tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    """One sentence each."""
+    done = _device(server, tmp_path, *arguments)
+
+    assert code == done.returncode
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr

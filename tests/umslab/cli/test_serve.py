@@ -174,3 +174,12 @@ def test_json_logs_are_json(fresh: ServerProcess) -> None:
     events = [json.loads(line) for line in fresh.lines if line.startswith("{")]
 
     assert ["not-tls"] == [event["problem"] for event in events if event["event"] == "handshake failed"]
+
+
+def test_owned_host_without_an_address_is_named(tmp_path: Path) -> None:
+    """Before anything is made."""
+    done = run_umslab("serve", "--state", str(tmp_path / "new"), "--i-own", "no..name")
+
+    assert 2 == done.returncode
+    assert "--i-own no..name" in done.stderr
+    assert not (tmp_path / "new").exists()

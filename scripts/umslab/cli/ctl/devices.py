@@ -42,7 +42,7 @@ def list_devices(
         ("unit ID", "name", "state", "OS", "firmware", "last IP", "directory", "settings", "last contact"),
         (
             (
-                one["unit_id"], one["name"], one["state"], one["generation"], one["firmware"], one["last_ip"],
+                one["unit_id"], one["name"], _state(one), one["generation"], one["firmware"], one["last_ip"],
                 one["directory"], one["config_changes"],
                 one["last_contact"],
             )
@@ -50,6 +50,11 @@ def list_devices(
         ),
         empty="no devices",
     )  # fmt: skip
+
+
+def _state(device: dict[str, Any]) -> str:
+    """The state, with an exclamation mark as on the vendor's icon while settings are not transferred (8.1)."""
+    return f"{device['state']} !" if "exclamation" in device["overlays"] else str(device["state"])
 
 
 _TOLD = ("info", "runtime", "own_settings", "apps", "files", "licences", "attributes", "logons", "assets")
@@ -69,6 +74,7 @@ def show_device(
         return
     certificates = device.pop("certificates")
     told = {name: device.pop(name) for name in _TOLD}
+    device["overlays"] = ", ".join(device["overlays"])
     print_pairs((name.replace("_", " "), value) for name, value in device.items())
     for name in ("info", "runtime", "own_settings"):
         if values := told.pop(name):

@@ -34,6 +34,7 @@ from umslab.cli.ctl import (
 )
 from umslab.cli.ctl.approve import approve
 from umslab.cli.ctl.asking import call, server_folder
+from umslab.cli.ctl.scan import scan
 from umslab.cli.ctl.why import why
 from umslab.cli.output import (
     SETTINGS,
@@ -64,6 +65,7 @@ app.add_typer(files.app, name="files")
 app.add_typer(settings.app, name="settings")
 app.add_typer(rules.app, name="rules")
 app.command("approve")(approve)
+app.command("scan")(scan)
 app.command("why")(why)
 
 
@@ -84,6 +86,7 @@ def status(*, state: StateOption = None, as_json: JsonOption = False) -> None:
             ("OS 11", f"{result['generations']['11']} registered, {result['os11_contacts']} in contact"),
             ("connections", result["connections"]),
             ("counters", ", ".join(f"{name} {count}" for name, count in result["counters"].items())),
+            ("online check", ", ".join(f"{name} {count}" for name, count in result["online_check"].items()) or "off"),
             ("events", result["events"]),
             ("version", result["version"]),
         ]
