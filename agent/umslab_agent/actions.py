@@ -137,7 +137,7 @@ async def settings_to_device(commands: Commands, _: Command) -> Outcome:
 
 async def settings_from_device(commands: Commands, _: Command) -> Outcome:
     """Send the settings that were made on the device itself."""
-    settings = commands.unit.behaviour.local_settings
+    settings = commands.unit.own_settings
     done = f"{len(settings)} local settings sent"
     return await _push(commands, lambda message_id: PushSettings(id=message_id, settings=settings), done)
 

@@ -1,37 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drives one device through its life: does what `DeviceLife` commands, and tells it how that went.
+"""Drives one OS 12 device through its life: does what `DeviceLife` commands, and tells it how that went (living.py).
 
-One task per device. While the device is online that task carries the session (conversation.py); the daily look at the
-certificate and all that is timed comes from the shared timers; commands and installations have jobs of their own while
-there are any (commands.py, installing.py).
+While the device is online its task carries the session (conversation.py); the daily look at the certificate and all
+that is timed comes from the shared timers; commands and installations have jobs of their own while there are any
+(commands.py, installing.py).
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-import trio
-
 from umslab_agent import connecting, starting
 from umslab_agent.behaviour import DeviceBehaviour
-from umslab_agent.chance import Chance
 from umslab_agent.commands import Commands
 from umslab_agent.conversation import Conversation
-from umslab_agent.errors import DeviceFolderError
 from umslab_agent.explain import explain_close, explain_damage
 from umslab_agent.happenings import Kind, ignore
 from umslab_agent.installing import Installer
-from umslab_agent.nearby import Nowhere
+from umslab_agent.living import DAMAGE, LivingDevice
 from umslab_agent.onboarding import Onboarding
 from umslab_agent.reports import Reports, Topic
-from umslab_agent.unit import Unit, unit_seed
-from umslab_certs.errors import CertificateError
+from umslab_agent.unit import make_unit
 from umslab_protocol.machines.device_life import (
-    TRANSITIONS,
     Booted,
     Command,
     Connected,
@@ -42,17 +33,12 @@ from umslab_protocol.machines.device_life import (
     Enrolled,
     RenewalChecked,
     RequestReady,
-    Resetting,
-    ShuttingDown,
     State,
     StepFailed,
     TrustEstablished,
-    WokenUp,
 )
 from umslab_protocol.values.failure import Failure, Phase, Reason
 from umslab_protocol.wire.close_codes import CloseCode
-from umslab_protocol.wire.messages import VERSIONS, Hello
-from umslab_runtime.clock import SkewedClock
 from umslab_runtime.http_client import close_quietly
 
 if TYPE_CHECKING:
@@ -63,6 +49,8 @@ if TYPE_CHECKING:
     from umslab_agent.folder import DeviceFolder
     from umslab_agent.happenings import Happening
     from umslab_agent.link import Link
+    from umslab_agent.living import Change
+    from umslab_agent.nearby import Nowhere
     from umslab_agent.onboarding import World
     from umslab_agent.persona import Persona
     from umslab_agent.trust import TrustMode
@@ -71,24 +59,11 @@ if TYPE_CHECKING:
     from umslab_protocol.machines.device_life import Event
     from umslab_protocol.values.host_port import HostPort
 
-DAMAGE = (CertificateError, DeviceFolderError, OSError)
-"""What a folder that cannot be used ends in."""
 
+class Device(LivingDevice):
+    """One simulated OS 12 device. `run` it."""
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something a watcher may want to know."""
-
-    state: State
-    managed: bool
-    """Online, the server knows what the device is, and the device what it is to have."""
-    failure: Failure | None
-    wait: float | None
-    """Seconds until the device goes on by itself, while it waits, boots or sleeps."""
-
-
-class Device:
-    """One simulated device. `run` it."""
+    _life: DeviceLife
 
     def __init__(
         self,
@@ -111,27 +86,12 @@ class Device:
 
         The release delay of `life` follows firmware and settings. With `nearby` a magic packet switches it on.
         """
-        self.state = State.OFF
-        self.managed = False
-        behaviour = behaviour or DeviceBehaviour()
-        if behaviour.clock_skew_seconds:
-            world = replace(world, clock=SkewedClock(world.clock, timedelta(seconds=behaviour.clock_skew_seconds)))
-        self._unit = unit = Unit(
-            persona=persona,
-            folder=folder,
-            world=world,
-            behaviour=behaviour,
-            chance=Chance(f"umslab device {unit_seed(persona, behaviour)}"),
-            jobs=world.host.jobs(),
-            watcher=on_happening,
-        )
+        unit = make_unit(persona, folder, world, behaviour or DeviceBehaviour(), on_happening)
+        super().__init__(unit, life, on_change, nearby)
         self._discovery = discovery
-        self._nearby = nearby or Nowhere()
-        self._life = life
         self._onboarding = Onboarding(
-            persona, folder, target, world, trust_mode=trust_mode, auth_key=auth_key, key_type=key_type
+            persona, folder, target, unit.world, trust_mode=trust_mode, auth_key=auth_key, key_type=key_type
         )
-        self._on_change = on_change
         self._reports = Reports(unit)
         self._installer = Installer(unit, changed=self._report, in_effect=self._settings_in_effect)
         self._commands = Commands(
@@ -140,92 +100,25 @@ class Device:
         self._conversation: Conversation | None = None
         self._link: Link | None = None
         self._asked: list[Asked] = []
-        self._departure: Departure | None = None
-        self._alarm: trio.Event | None = None
-        self._woken = False
-
-    @property
-    def persona(self) -> Persona:
-        """Who it is; an update changes its firmware."""
-        return self._unit.persona
-
-    @property
-    def failure(self) -> Failure | None:
-        """The last failure."""
-        return self._life.failure
-
-    def wake_up(self) -> None:
-        """Wake it from suspension, or switch it on before its time; nothing to a device that is awake."""
-        if WokenUp in TRANSITIONS[self._life.state] and self._alarm is not None:
-            self._woken = True
-            self._alarm.set()
 
     def cut(self) -> None:
         """Break the session without a word, as a network that is gone does."""
         if self._link is not None:
             self._link.stream.abort()
 
-    async def run(self) -> State:
-        """Live until the end, or until cancelled.
-
-        Ends are `released`; `off` and `factory` when nothing switches the device on again; `failed` where the policy
-        allows no other try.
-        """
-        try:
-            return await self._live()
-        finally:
-            self._leave_network(release=True)
-            self._nearby.leave(self.persona)
-            await self._unit.jobs.stop_all()
-
-    async def _live(self) -> State:
-        commands = [Command.BOOT]
-        while True:
-            if commands == [Command.BOOT]:
-                commands = self._boot()
-            if Command.FORGET in commands:
-                self._forget()
-                commands = []
-            over = not commands and self._life.deadline() is None and self._life.state not in self._nearby.wakeable
-            if over:
-                self._leave_network(release=True)  # told before the end is
-            self._tell()
-            departure = self._departure
-            if departure is not None and type(departure) in TRANSITIONS[self._life.state]:
-                commands = await self._go(departure)
-            elif commands:
-                event = await self._do(commands[0])
-                commands = [Command.RENEW] if event is None else await self._handle(event)
-            elif over:
-                return self._life.state
-            else:
-                commands = await self._rest()
+    async def _step(self, command: Command) -> list[Command]:
+        event = await self._do(command)
+        return [Command.RENEW] if event is None else await self._handle(event)
 
     async def _handle(self, event: Event) -> list[Command]:
         return await self._go(event) if isinstance(event, Departure) else self._life.handle(event, self._unit.now())
 
-    async def _go(self, departure: Departure) -> list[Command]:
-        """Go away: nothing is under way any more."""
-        self._departure = None
-        await self._unit.jobs.stop_all()
+    def _stopped(self) -> None:
         self._commands.stopped()
-        self._leave_network(release=isinstance(departure, ShuttingDown | Resetting))
-        return self._life.handle(departure, self._unit.now())
 
     def _leave_network(self, *, release: bool) -> None:
         if self._discovery is not None:
             self._discovery.leave(self._unit, release=release)
-
-    async def _rest(self) -> list[Command]:
-        """Wait for the deadline, or for somebody who wakes the device up."""
-        self._alarm, self._woken = trio.Event(), False
-        deadline = self._life.deadline()
-        with trio.move_on_at(math.inf if deadline is None else deadline):
-            await self._alarm.wait()
-        self._alarm = None
-        if self._woken:
-            return self._life.handle(WokenUp(), self._unit.now())
-        return self._life.on_deadline(self._unit.now())
 
     # Booting.
 
@@ -248,7 +141,6 @@ class Device:
         return starting.look_around(unit, discovers=self._discovery is not None)
 
     def _forget(self) -> None:
-        """Forget what the life's end tells to: everything after a reset, all that is the server's on a release."""
         failure = self._life.failure
         unknown = failure is not None and failure.reason is Reason.UNKNOWN_DEVICE
         try:
@@ -294,7 +186,7 @@ class Device:
     async def _connect(self) -> Event | None:
         unit = self._unit
         try:
-            target, link = await connecting.connect(unit, self._onboarding.targets(), self._hello())
+            target, link = await connecting.connect(unit, self._onboarding.targets(), starting.make_hello(unit))
         except connecting.NobodyAcceptedError as nobody:
             self._asked = nobody.asked
             if self._discovery is not None:
@@ -324,17 +216,6 @@ class Device:
             self._link, self._conversation, self.managed = None, None, False
             await close_quietly(link.stream)
         return self._after(closed, told_deleted=conversation.told_deleted)
-
-    def _hello(self) -> Hello:
-        unit = self._unit
-        return Hello(
-            versions=list(VERSIONS),
-            unitID=unit.persona.unit_id,
-            firmwareVersion=unit.persona.firmware,
-            boot=str(unit.boot),
-            connectors=unit.folder.connectors.load().digest,
-            roots=unit.folder.announced_roots.load().digest,
-        )
 
     def _welcomed(self) -> None:
         """The session is open: the device is not unknown (L5), and this address is a good one (W8)."""
@@ -382,8 +263,7 @@ class Device:
         """Go away as soon as possible: close the session, or end a wait."""
         self._departure = departure
         self._close(reason)
-        if self._alarm is not None:
-            self._alarm.set()
+        self._ring()
 
     def _close(self, reason: str) -> None:
         if self._link is not None:
@@ -411,11 +291,3 @@ class Device:
 
     def _renewal_due(self) -> bool:
         return starting.is_renewal_due(self._unit)
-
-    def _tell(self) -> None:
-        self.state = self._life.state
-        self._nearby.update(self._unit, self.state, self.wake_up)
-        away = {State.WAITING, State.REBOOTING, State.SUSPENDED, State.OFF, State.FACTORY}
-        deadline = self._life.deadline() if self.state in away else None
-        wait = None if deadline is None else max(0.0, deadline - self._unit.now())
-        self._on_change(Change(self.state, self.managed, self._life.failure, wait))

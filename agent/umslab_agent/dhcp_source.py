@@ -36,8 +36,11 @@ class Heard:
 class DhcpSource:
     """What was heard last, as the firmware reads it."""
 
-    def __init__(self, heard: Callable[[], Heard | str], extra: ExtraCodes | None = None) -> None:
-        """`heard` returns the options that count now, or why there are none."""
+    def __init__(
+        self, heard: Callable[[], Heard | str], extra: ExtraCodes | None = None, *, port: int = DEFAULT_WEB_PORT
+    ) -> None:
+        """`heard` returns the options that count now, or why there are none; `port` is used where none says another."""
+        self._port = port
         self._heard = heard
         self._extra = extra
 
@@ -47,7 +50,7 @@ class DhcpSource:
         if isinstance(heard, str):
             return Absent(source=Source.DHCP43, reason="no-lease", text=heard)
         view = interpret(heard.options, heard.firmware, self._extra)
-        return _find(Source.DHCP43, view, view, "option 43 names no UMS")
+        return _find(Source.DHCP43, view, view, "option 43 names no UMS", self._port)
 
     async def find_global(self) -> Found | Absent:
         """The address in option 224."""
@@ -59,26 +62,25 @@ class DhcpSource:
             text = "option 43 is exclusive, so option 224 does not count (D5)"
             return Absent(source=Source.DHCP224, reason="exclusive", text=text)
         if Item.SERVER not in whole.settings:  # what cannot be used inside option 43 hides it all the same (D6)
-            return _find(Source.DHCP224, whole, whole, "option 224 does not count or is missing")
+            return _find(Source.DHCP224, whole, whole, "option 224 does not count or is missing", self._port)
         outside = [option for option in heard.options if option.code != Code.VENDOR_SPECIFIC]
         view = interpret(outside, heard.firmware, self._extra)
-        return _find(Source.DHCP224, view, whole, "option 224 is missing")
+        return _find(Source.DHCP224, view, whole, "option 224 is missing", self._port)
 
 
 _PLACES = {Source.DHCP43: Place.VENDOR, Source.DHCP224: Place.GLOBAL}
 
 
-def _find(source: Source, view: IgelView, whole: IgelView, missing: str) -> Found | Absent:
+def _find(source: Source, view: IgelView, whole: IgelView, missing: str, port: int) -> Found | Absent:
     """The address in `view`; what belongs to it comes from all that was heard."""
     server = view.settings.get(Item.SERVER)
     if server is None or server.place is not _PLACES[source]:
         said = [remark.text for remark in (*view.warnings, *view.reasons)]
         return Absent(source=source, reason="no-option", text="; ".join((missing, *said)))
-    port = int(view.value(Item.PORT) or DEFAULT_WEB_PORT)
     ca_hash = whole.value(Item.CA_HASH)
     return Found(
         source=source,
-        targets=(HostPort(server.value, port),),  # the first of a list (D15)
+        targets=(HostPort(server.value, int(view.value(Item.PORT) or port)),),  # the first of a list (D15)
         why=f"{server.source}, {', '.join(server.facts)}",
         auth_key=whole.value(Item.AUTH_KEY),
         ca_hash=None if ca_hash is None else Fingerprint.parse(ca_hash),

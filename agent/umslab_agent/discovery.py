@@ -104,10 +104,11 @@ class Discovery:
         auth_key: str | None,
         structure_tag: str = "",
         dhcp: DeviceDhcp | None = None,
+        stored: Callable[[Unit], Found | Absent] | None = None,
     ) -> None:
         """Trust, key and tag are those the user gave: they beat what sources say. `dhcp` leases before these are asked.
 
-        It is None for a device that does not lease by itself.
+        It is None for a device that does not lease by itself. `stored` is what asks the source of that name.
         """
         self._order = tuple(order)
         self._finders = finders
@@ -116,6 +117,7 @@ class Discovery:
         self._structure_tag = structure_tag
         self._dhcp = dhcp
         self._found: Found | None = None
+        self._stored = stored or stored_address
 
     def look_again(self, onboarding: Onboarding) -> None:
         """Forget what was found: the device boots, or nobody was there."""
@@ -128,6 +130,32 @@ class Discovery:
 
     async def establish_trust(self, unit: Unit, onboarding: Onboarding) -> Failure | None:
         """Try one address after the other until one is a UMS that can be trusted, and keep it."""
+
+        async def attempt(target: HostPort, found: Found) -> Failure | None:
+            self._aim(unit, onboarding, target, found)
+            failure = await onboarding.establish_trust()
+            return self._keep(unit, onboarding, target, found) if failure is None else failure
+
+        failure = await self.try_each(unit, attempt, Phase.RESOLVE)
+        if failure is not None:
+            onboarding.target = None
+        return failure
+
+    async def locate(self, unit: Unit, onboarding: Onboarding) -> Failure | None:
+        """Find the addresses of a device that is registered already."""
+        if onboarding.target is not None:
+            await self._lease(unit)
+            return None
+        found = await self.find(unit, Phase.CONNECT)
+        if isinstance(found, Failure):
+            return found
+        onboarding.target, onboarding.known, self._found = found.targets[0], found.targets, found
+        return None
+
+    async def try_each(
+        self, unit: Unit, attempt: Callable[[HostPort, Found], Awaitable[Failure | None]], phase: Phase
+    ) -> Failure | None:
+        """Try one address after the other until one will do; otherwise return the first failure."""
         await self._lease(unit)
         failures: list[Failure] = []
         missing: list[Absent] = []
@@ -137,25 +165,22 @@ class Discovery:
                 missing.append(found)
                 continue
             for target in found.targets:
-                self._aim(unit, onboarding, target, found)
-                failure = await onboarding.establish_trust()
-                if failure is None:
-                    return self._keep(unit, onboarding, target, found)
+                failure = await attempt(target, found)
+                if failure is None or failure.phase is Phase.STORE:
+                    return failure
                 failures.append(_tell_failure(unit, source, target, failure))
-        onboarding.target = None
-        return failures[0] if failures else _nothing_found(Phase.RESOLVE, missing)
+        return failures[0] if failures else _nothing_found(phase, missing)
 
-    async def locate(self, unit: Unit, onboarding: Onboarding) -> Failure | None:
-        """Find the addresses of a device that is registered already."""
+    async def find(self, unit: Unit, phase: Phase) -> Found | Failure:
+        """Return what the first source says that says anything."""
         await self._lease(unit)
         missing: list[Absent] = []
-        for source in self._order if onboarding.target is None else ():
+        for source in self._order:
             found = await self._look(unit, source)
             if isinstance(found, Found):
-                onboarding.target, onboarding.known, self._found = found.targets[0], found.targets, found
-                return None
+                return found
             missing.append(found)
-        return _nothing_found(Phase.CONNECT, missing) if onboarding.target is None else None
+        return _nothing_found(phase, missing)
 
     def tell_refusals(self, unit: Unit, asked: Sequence[Asked]) -> None:
         """Say of each address of the source that was asked in vain why, as at the first contact (D13)."""
@@ -171,7 +196,7 @@ class Discovery:
     async def _look(self, unit: Unit, source: Source) -> Found | Absent:
         finder = self._finders.get(source)
         if source is Source.STORED:
-            found = stored_address(unit)
+            found = self._stored(unit)
         elif finder is None:
             found = Absent(source=source, reason="not-given", text="nothing was given for this source")
         else:

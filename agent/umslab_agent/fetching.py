@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fetches the files that the server ordered (facts FU2, W23), and keeps them below the device's folder.
+"""Fetches the files that the server ordered (facts FU1, FU2, W23), and keeps them below the device's folder.
 
-Provenance: that OS 12 is told over its session and fetches over HTTPS is documented; the path and the authentication by
-the client certificate are ours (wire/paths.py).
+Provenance: that a device is told on a session and fetches over HTTPS is documented; where OS 12 fetches and how it
+proves who it is are ours (unit.py), for OS 11 see os11/errands.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import trio
 from umslab_agent.explain import ERRORS, MAX_DETAIL, explain, explain_answer
 from umslab_protocol.values.failure import Phase
 from umslab_protocol.values.unit_id import UnitId
-from umslab_protocol.wire import paths
 from umslab_runtime.dial_tls import dial_tls
 from umslab_runtime.http_client import MAX_BODY_BYTES, HttpClientConnection, close_quietly
 
@@ -74,24 +73,21 @@ async def _fetch_once(unit: Unit, order: FileOrder) -> bytes:
 
 
 async def _ask(unit: Unit, order: FileOrder) -> Response | None:
-    target = unit.connected_to
-    if target is None:
-        raise OSError("there is no server to fetch files from")
-    identity = unit.identity()
+    errand = unit.errand(order.sha256)
     stream = await dial_tls(
         unit.world.network,
-        target,
-        identity.context,
+        errand.target,
+        errand.identity.context,
         within=unit.parameters.connect_timeout,
         unit_id=UnitId(unit.persona.unit_id),
-        prepare=identity.prepare,
+        prepare=errand.identity.prepare,
     )
     try:
         with trio.move_on_after(REQUEST_TIMEOUT):
             http = HttpClientConnection(
-                stream, str(target), unit.world.tap, max_body_bytes=max(order.size, MAX_BODY_BYTES)
+                stream, str(errand.target), unit.world.tap, max_body_bytes=max(order.size, MAX_BODY_BYTES)
             )
-            return await http.request("GET", f"{paths.FILES}/{order.sha256}")
+            return await http.request("GET", errand.path, headers=errand.headers)
         return None
     finally:
         await close_quietly(stream)

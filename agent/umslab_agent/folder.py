@@ -19,6 +19,11 @@ unknown.json               since when servers call it unknown (L5)
 journal.json               the last commands and their results
 inbox.json                 the last messages to the user
 self-release-*.log         why it gave up its registration (L6)
+
+OS 11 (os11/keeping.py):
+server.crt                 the certificate of its UMS: the pin (G8)
+tckey                      the key that it shares with its UMS (G8)
+device.pem                 key and certificate with which it answers its UMS (G10)
 """
 
 from __future__ import annotations
@@ -67,6 +72,10 @@ if TYPE_CHECKING:
     from umslab_certs.keys import KeyType, PrivateKey
     from umslab_protocol.values.unit_id import UnitId
 
+PIN = "server.crt"
+SHARED_KEY = "tckey"
+ANSWERING = "device.pem"
+"""What only an OS 11 device keeps: os11/keeping.py."""
 _PERSONA = "device.json"
 _REQUEST = "request.pem"
 _IDENTITY = "identity.pem"
@@ -260,6 +269,11 @@ class DeviceFolder:
 
     # The end.
 
+    @property
+    def has_ums(self) -> bool:
+        """Whether the device is registered with some UMS: by the pin of OS 11, or the certificate of OS 12."""
+        return self.shelf.exists(PIN) or self.shelf.exists(_IDENTITY)
+
     def note_release(self, stamp: str, text: str) -> Path:
         """Write why the device gives up its registration (L6)."""
         name = f"self-release-{stamp}.log"
@@ -269,9 +283,10 @@ class DeviceFolder:
     def forget(self) -> None:
         """Forget the server and all that came from it: what a released device does (L5, L6).
 
-        The persona stays, and what users were told. The settings go because their versions are the server's.
+        The persona stays, what users were told, and with which certificate an OS 11 device answers, which no server
+        made. The settings go because their versions are the server's.
         """
-        for name in (_IDENTITY, _REQUEST):
+        for name in (PIN, SHARED_KEY, _IDENTITY, _REQUEST):
             self.shelf.remove(name)
         self.shelf.clear("trust-store")
         self.shelf.clear(_FILES)

@@ -23,6 +23,10 @@ class Kind(StrEnum):
     FIRMWARE = "firmware"
     HEARTBEAT = "heartbeat"
     RELEASE = "release"
+    REGISTERED = "registered"
+    """OS 11, as the two that follow."""
+    LISTENING = "listening"
+    NETWORK = "network"
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ class Whereabouts:
     interface: str = ""
     """With one, broadcasts on it are heard too."""
     probe_port: int = PROBE_PORT
-    wake_port: int = WAKE_PORT
+    wake_port: int | None = WAKE_PORT
+    """None: no magic packet wakes it."""
 
 
 class Nowhere:
@@ -59,12 +60,13 @@ class Nowhere:
 class Nearby(Nowhere):
     """One device's place on the link; several devices may share `answering` and `waking`."""
 
-    wakeable = ASLEEP
-
-    def __init__(self, answering: Answering, waking: Waking, *, address: str = "", checked: bool = False) -> None:
+    def __init__(
+        self, answering: Answering, waking: Waking | None, *, address: str = "", checked: bool = False
+    ) -> None:
         """`checked`: it answers online checks too, as OS 11 does (N10)."""
         self._answering = answering
         self._waking = waking
+        self.wakeable = Nowhere.wakeable if waking is None else ASLEEP
         self._address = address
         self._checked = checked
 
@@ -74,7 +76,8 @@ class Nearby(Nowhere):
         self.leave(persona)
         info = persona.device_info()
         if state in ASLEEP:
-            self._waking.listen(MacAddress(persona.mac), self._address, wake)
+            if self._waking is not None:
+                self._waking.listen(MacAddress(persona.mac), self._address, wake)
         elif state not in GONE:
             self._answering.join(
                 Answerer(
@@ -83,7 +86,7 @@ class Nearby(Nowhere):
                     name=info.networkName,
                     product=info.productId,
                     firmware=persona.firmware,
-                    has_ums=unit.folder.identity_file.exists(),
+                    has_ums=unit.folder.has_ums,
                     checked=self._checked,
                     address=self._address,
                 )
@@ -92,7 +95,8 @@ class Nearby(Nowhere):
     def leave(self, persona: Persona) -> None:
         """The device is not simulated any more."""
         self._answering.leave(UnitId(persona.unit_id))
-        self._waking.stop(MacAddress(persona.mac))
+        if self._waking is not None:
+            self._waking.stop(MacAddress(persona.mac))
 
 
 @asynccontextmanager
@@ -102,12 +106,15 @@ async def open_nearby(network: Network, where: Whereabouts, *, checked: bool = F
         host = "0.0.0.0" if where.interface else where.address
         probes = await network.udp(host, where.probe_port, interface=where.interface)
         stack.callback(probes.close)
-        wakes = await network.udp(host, where.wake_port, interface=where.interface)
-        stack.callback(wakes.close)
-        answering, waking = Answering(probes), Waking(wakes)
+        answering, waking = Answering(probes), None
+        if where.wake_port is not None:
+            wakes = await network.udp(host, where.wake_port, interface=where.interface)
+            stack.callback(wakes.close)
+            waking = Waking(wakes)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(answering.run)
-            nursery.start_soon(waking.run)
+            if waking is not None:
+                nursery.start_soon(waking.run)
             address = where.address if where.interface else ""
             yield Nearby(answering, waking, address=address, checked=checked)
             nursery.cancel_scope.cancel()

@@ -30,6 +30,10 @@ STRUCTURE_TAG = "system.remotemanager.ums_structure_tag"
 IGELRMSERVER = "system.remotemanager.igelrmserver.as_fallback"
 NOTIFY_USER = "system.remotemanager.notify_user_on_rm_problem"
 
+VERIFY_PEER = "system.security.remote_management.tls_verify_peer"
+VERIFY_NAME = "system.security.remote_management.tls_hostname_validation"
+"""OS 11 keeps and tells these two (G13); what it accepts is decided by its pin, whatever they say."""
+
 DEFAULT_CONNECT_TIMEOUT = 45.0  # W10
 MAX_CONNECT_TIMEOUT = 3_600.0
 DEFAULT_ASSET_DELAY = 6.0  # AI3
@@ -122,6 +126,13 @@ def read_parameters(settings: Mapping[str, str], firmware: FirmwareVersion) -> P
         notify_user=_switch(known(Behaviour.RELEASE_RULE, NOTIFY_USER), default=False),
         igelrmserver=_switch(known(Behaviour.IGELRMSERVER_FALLBACK, IGELRMSERVER), default=False),
     )
+
+
+def verification(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the two keys of G13 as an OS 11 device with these settings tells them; the defaults are documented."""
+    verify_peer = _switch(settings.get(VERIFY_PEER, ""), default=False)
+    verify_name = _switch(settings.get(VERIFY_NAME, ""), default=True)
+    return {VERIFY_PEER: str(verify_peer).lower(), VERIFY_NAME: str(verify_name).lower()}
 
 
 def _seconds(text: str, default: float, least: float, most: float) -> float:

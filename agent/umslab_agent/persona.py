@@ -42,18 +42,20 @@ class Persona(Struct, frozen=True, kw_only=True):
 
     def device_info(self) -> DeviceInfo:
         """What the device says about itself on its session (L1)."""
-        reports_serial = behaves(FirmwareVersion.parse(self.firmware), Behaviour.REPORTS_SERIAL_AT_FIRST_CONTACT)
+        firmware = FirmwareVersion.parse(self.firmware)
+        reports_serial = behaves(firmware, Behaviour.REPORTS_SERIAL_AT_FIRST_CONTACT)
+        system = f"IGEL OS {firmware.major} (simulated)"
         return DeviceInfo(
             unitID=self.unit_id,
             mac=self.mac,
             firmwareVersion=self.firmware,
-            productId="IGEL OS 12 (simulated)",
+            productId=system,
             networkName=f"ITC{self.unit_id}" if len(self.unit_id) == 12 else f"UDP{self.unit_id}",
             serialNumber=self.serial_number if reports_serial else "",
             deviceSerialNumber=self.serial_number,
             umsStructuralTag=self.structure_tag,
             deviceType=self.device_type,
-            osType="IGEL OS 12 (simulated)",
+            osType=system,
             cpuType=self.cpu_type,
             cpuSpeed=self.cpu_speed,
             memorySize=self.memory_size,

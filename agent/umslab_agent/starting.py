@@ -13,6 +13,7 @@ from umslab_agent.kept import Installed
 from umslab_certs.errors import CertificateError
 from umslab_protocol.machines.device_life import Booted
 from umslab_protocol.wire.inventory import AppState, InstallState
+from umslab_protocol.wire.messages import VERSIONS, Hello
 
 if TYPE_CHECKING:
     from umslab_agent.kept import SettingsDocument
@@ -48,6 +49,18 @@ def _installed(unit: Unit) -> Installed:
         states = [AppState(name=name, version=version, state=InstallState.INSTALLED) for name, version in apps.items()]
         kept.save(Installed(apps=states))
     return kept.load()
+
+
+def make_hello(unit: Unit) -> Hello:
+    """Say who it is, and what it holds. Raises `DeviceFolderError` for damaged files."""
+    return Hello(
+        versions=list(VERSIONS),
+        unitID=unit.persona.unit_id,
+        firmwareVersion=unit.persona.firmware,
+        boot=str(unit.boot),
+        connectors=unit.folder.connectors.load().digest,
+        roots=unit.folder.announced_roots.load().digest,
+    )
 
 
 def _finish_what_was_promised(unit: Unit) -> None:

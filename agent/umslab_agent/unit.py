@@ -3,26 +3,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from umslab_agent.chance import Chance
 from umslab_agent.happenings import Happening, Kind
 from umslab_agent.link import TlsIdentity
-from umslab_agent.parameters import Parameters, read_parameters
+from umslab_agent.parameters import Parameters, read_parameters, verification
 from umslab_certs.tls import use_identity
 from umslab_protocol.values.firmware import FirmwareVersion
+from umslab_protocol.wire import paths
+from umslab_runtime.clock import SkewedClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from umslab_agent.behaviour import DeviceBehaviour
-    from umslab_agent.chance import Chance
     from umslab_agent.folder import DeviceFolder
     from umslab_agent.onboarding import World
     from umslab_agent.persona import Persona
     from umslab_protocol.values.host_port import HostPort
+    from umslab_runtime.http import Headers
     from umslab_runtime.jobs import Jobs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """Where one file is fetched, and how the device proves there who it is."""
+
+    target: HostPort
+    identity: TlsIdentity
+    path: str
+    headers: Headers = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,8 +52,11 @@ class Unit:
     boot: int = 0
     booted_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     parameters: Parameters = field(default_factory=Parameters)
+    _verification: dict[str, str] = field(default_factory=dict)
     connected_to: HostPort | None = None
     """The connector that let it in last."""
+    errands: Callable[[str], Errand] | None = None
+    """How an OS 11 device fetches the file with this SHA-256."""
 
     @property
     def firmware(self) -> FirmwareVersion:
@@ -67,6 +83,12 @@ class Unit:
     def put_in_effect(self, settings: Mapping[str, str]) -> None:
         """From now on the device behaves by these settings."""
         self.parameters = read_parameters(settings, self.firmware)
+        self._verification = verification(settings) if self.firmware.major < 12 else {}
+
+    @property
+    def own_settings(self) -> dict[str, str]:
+        """What it tells of its own settings: those made on the device, and on OS 11 the keys of G13 in effect."""
+        return {**self._verification, **self.behaviour.local_settings}
 
     def identity(self) -> TlsIdentity:
         """How it proves who it is to a pinned server. Raises `CertificateError`, or `OSError` without a certificate."""
@@ -76,6 +98,35 @@ class Unit:
         roots, intermediates = self.folder.load_trust()
         context = self.world.contexts.pinned(roots, intermediates, kind)
         return TlsIdentity(context, lambda: use_identity(context, self.folder.identity_file))
+
+    def errand(self, sha256: str) -> Errand:
+        """Say how the file with this SHA-256 is fetched. Raises `CertificateError`, or `OSError` without a server."""
+        if self.errands is not None:
+            return self.errands(sha256)
+        if self.connected_to is None:
+            raise OSError("there is no server to fetch files from")
+        return Errand(target=self.connected_to, identity=self.identity(), path=f"{paths.FILES}/{sha256}")
+
+
+def make_unit(
+    persona: Persona,
+    folder: DeviceFolder,
+    world: World,
+    behaviour: DeviceBehaviour,
+    watcher: Callable[[Happening], None],
+) -> Unit:
+    """Put one device together; its calendar may be wrong (SE7)."""
+    if behaviour.clock_skew_seconds:
+        world = replace(world, clock=SkewedClock(world.clock, timedelta(seconds=behaviour.clock_skew_seconds)))
+    return Unit(
+        persona=persona,
+        folder=folder,
+        world=world,
+        behaviour=behaviour,
+        chance=Chance(f"umslab device {unit_seed(persona, behaviour)}"),
+        jobs=world.host.jobs(),
+        watcher=watcher,
+    )
 
 
 def unit_seed(persona: Persona, behaviour: DeviceBehaviour) -> str:

@@ -24,11 +24,16 @@ from umslab_agent.dns_source import DnsSource
 from umslab_agent.happenings import ignore
 from umslab_agent.mdns_source import MdnsSource
 from umslab_agent.onboarding import World
+from umslab_agent.os11.device import Os11Device
+from umslab_agent.os11.finding import stored_address
 from umslab_agent.persona import derive_persona
 from umslab_agent.unit import unit_seed
 from umslab_certs.keys import KeyType
-from umslab_protocol.machines.device_life import RELEASE_DELAY, DeviceLife, RetryPolicy
+from umslab_protocol.machines.device_life import RELEASE_DELAY, DeviceLife
+from umslab_protocol.machines.device_life_os11 import Os11DeviceLife
+from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.firmware import DEFAULT_FIRMWARE, Behaviour, FirmwareVersion, behaves
+from umslab_protocol.values.host_port import DEFAULT_WEB_PORT, DEVICE_COMMUNICATION_PORT
 from umslab_protocol.values.unit_id import UnitId
 from umslab_protocol.wire.codec import ENTRY_POINT_GROUP
 from umslab_protocol.wire.igel_dhcp import ExtraCodes
@@ -43,11 +48,12 @@ from umslab_runtime.session_host import open_session_host
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from umslab_agent.device import Change
     from umslab_agent.discovery import Finder
     from umslab_agent.folder import DeviceFolder
     from umslab_agent.happenings import Happening
+    from umslab_agent.living import Change, LivingDevice
     from umslab_agent.nearby import Nearby
+    from umslab_agent.os11.device import Os11Settings
     from umslab_agent.persona import Persona
     from umslab_agent.trust import TrustMode
     from umslab_protocol.values.host_port import HostPort
@@ -76,6 +82,8 @@ class DeviceOptions:
     behaviour: DeviceBehaviour = field(default_factory=DeviceBehaviour)
     finding: Finding | None = None
     """None: nothing is looked for, `target` it is."""
+    os11: Os11Settings | None = None
+    """None: the device runs OS 12."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,9 +171,23 @@ def make_device(
     *,
     on_happening: Callable[[Happening], None] = ignore,
     nearby: Nearby | None = None,
-) -> Device:
+) -> LivingDevice:
     """Build a device; `run` it."""
     chance = Chance(f"umslab waits {unit_seed(persona, options.behaviour)}")
+    if options.os11 is not None:
+        return Os11Device(
+            persona,
+            folder,
+            options.target,
+            world,
+            life=Os11DeviceLife(options.policy, chance=chance.random),
+            settings=options.os11,
+            on_change=on_change,
+            behaviour=options.behaviour,
+            on_happening=on_happening,
+            discovery=_discovery(world, options, persona),
+            nearby=nearby,
+        )
     delay = release_delay(FirmwareVersion.parse(persona.firmware))
     return Device(
         persona,
@@ -199,14 +221,15 @@ def _discovery(world: World, options: DeviceOptions, persona: Persona) -> Discov
     finding = options.finding
     if finding is None:
         return None
+    port = DEFAULT_WEB_PORT if options.os11 is None else DEVICE_COMMUNICATION_PORT
     finders: dict[Source, Finder] = {}
     if world.dns is not None:
-        finders[Source.DNS] = DnsSource(world.dns).find
+        finders[Source.DNS] = DnsSource(world.dns, port=port).find
     dhcp = _dhcp(world, finding)
-    source = None if dhcp is None else DhcpSource(dhcp.heard, finding.extra)
+    source = None if dhcp is None else DhcpSource(dhcp.heard, finding.extra, port=port)
     if finding.lease is not None:
         given = Heard(finding.lease, FirmwareVersion.parse(persona.firmware))
-        source = DhcpSource(lambda: given, finding.extra)
+        source = DhcpSource(lambda: given, finding.extra, port=port)
     if source is not None:
         finders |= {Source.DHCP43: source.find_vendor, Source.DHCP224: source.find_global}
     if finding.mdns:
@@ -220,6 +243,7 @@ def _discovery(world: World, options: DeviceOptions, persona: Persona) -> Discov
         auth_key=options.auth_key,
         structure_tag=options.structure_tag,
         dhcp=dhcp,
+        stored=None if options.os11 is None else stored_address,
     )
 
 

@@ -33,7 +33,8 @@ from umslab_certs.keys import KeyType
 from umslab_certs.names import subject_names
 from umslab_certs.tls import server_context
 from umslab_protocol.machines.carrier import Closed
-from umslab_protocol.machines.device_life import DeviceLife, RetryPolicy
+from umslab_protocol.machines.device_life import DeviceLife
+from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.machines.session_server import ServerSession, SessionRules
 from umslab_protocol.values.firmware import DEFAULT_FIRMWARE, FirmwareVersion
 from umslab_protocol.values.host_port import HostPort

@@ -13,7 +13,8 @@ from umslab_agent import parameters
 from umslab_agent.behaviour import DeviceBehaviour
 from umslab_agent.connecting import sum_up
 from umslab_agent.happenings import Kind
-from umslab_protocol.machines.device_life import RetryPolicy, State
+from umslab_protocol.machines.device_life import State
+from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.failure import Failure, Phase, Reason
 from umslab_protocol.values.firmware import FirmwareVersion
 from umslab_protocol.values.host_port import HostPort

@@ -4,10 +4,17 @@
 from __future__ import annotations
 
 import ssl
+from typing import TYPE_CHECKING
 
 from tests.certs.pki import make
+from tests.support.lab import EPOCH
 from umslab_agent.contexts import MOST_CONTEXTS, TlsContexts
+from umslab_certs.device_communication import make_self_signed
+from umslab_certs.identity import save_identity
 from umslab_certs.keys import KeyType
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ROOT = make("root", ca=True).certificate
 OTHER = make("other", ca=True).certificate
@@ -60,3 +67,22 @@ def test_only_the_contexts_used_last_are_kept() -> None:
 
     assert 64 == MOST_CONTEXTS == len(contexts._made)
     assert first is not contexts.pinned([others[0]], [], None)
+
+
+def test_os_11_contexts_are_shared(tmp_path: Path) -> None:
+    """One to register, one a pin, one a key type to answer with, however many devices; TLS 1.2 only."""
+    contexts = TlsContexts(check_time=False)
+    made = {}
+    for name, kind in (("a", KeyType.P256), ("b", KeyType.P256), ("c", KeyType.P384)):
+        certificate, key = make_self_signed(kind, now=EPOCH)
+        save_identity(tmp_path / name, key, [certificate])
+        made[name] = certificate
+    answering = [contexts.answering(KeyType.P256, tmp_path / name) for name in ("a", "b")]
+
+    assert contexts.registering() is contexts.registering()
+    assert contexts.exact(made["a"]) is contexts.exact(made["a"])
+    assert contexts.exact(made["a"]) is not contexts.exact(made["b"])
+    assert answering[0] is answering[1]
+    assert answering[0] is not contexts.answering(KeyType.P384, tmp_path / "c")
+    for context in (contexts.registering(), contexts.exact(made["a"]), answering[0]):
+        assert ssl.TLSVersion.TLSv1_2 == context.minimum_version == context.maximum_version

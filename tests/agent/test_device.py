@@ -15,7 +15,8 @@ from tests.agent.desk import do, open_desk
 from tests.support.lab import EPOCH, Lab, LabDevice, open_lab, quick_config
 from umslab_agent.behaviour import DeviceBehaviour
 from umslab_agent.trust import TrustMode
-from umslab_protocol.machines.device_life import RetryPolicy, State
+from umslab_protocol.machines.device_life import State
+from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.auth_key import KeyKind
 from umslab_protocol.values.failure import Phase, Reason
 from umslab_protocol.values.fingerprint import CommunicationToken

@@ -21,7 +21,8 @@ from umslab_agent.dhcp_source import DhcpSource
 from umslab_agent.discovery import DEFAULT_SOURCES, Absent, Discovery, Found, Source, command_line, parse_sources
 from umslab_agent.trust import TrustMode
 from umslab_protocol.errors import InvalidValueError
-from umslab_protocol.machines.device_life import RetryPolicy, State
+from umslab_protocol.machines.device_life import State
+from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.failure import Phase, Reason
 from umslab_protocol.values.fingerprint import Fingerprint
 from umslab_protocol.values.firmware import FirmwareVersion
@@ -126,7 +127,7 @@ async def test_without_the_stored_address(tmp_path: Path, autojump_clock: MockCl
 async def test_wrong_servers_are_left_behind(tmp_path: Path, autojump_clock: MockClock) -> None:
     """An address where nobody is, and a source that points elsewhere, do not keep the device away (D13)."""
     async with open_lab(tmp_path, config=automatic()) as lab:
-        other = HostPort(SERVER, lab.target.port + 1)
+        other = HostPort(SERVER, 1)
         finders = {
             Source.DHCP43: says(Source.DHCP43, NOWHERE),
             Source.DHCP224: says(Source.DHCP224, lab.target, ca_hash=Fingerprint.of_digest(bytes(32))),
@@ -145,7 +146,7 @@ async def test_wrong_servers_are_left_behind(tmp_path: Path, autojump_clock: Moc
 async def test_reconnecting_asks_all_addresses(tmp_path: Path, autojump_clock: MockClock) -> None:
     """All of the source, in order, also when the certificate is to be renewed; what was asked in vain is told (D13)."""
     async with open_lab(tmp_path, config=automatic()) as lab:
-        dead, order = HostPort(SERVER, lab.target.port + 1), [Source.DNS]
+        dead, order = HostPort(SERVER, 1), [Source.DNS]
         firmware = FirmwareVersion(12, 5, 0)  # remembers no addresses by itself (W8)
         first = discovery({Source.DNS: says(Source.DNS, lab.target)}, order=order)
         device = lab.device("one", firmware=firmware, discovery=first)

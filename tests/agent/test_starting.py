@@ -10,7 +10,8 @@ import trio
 
 from tests.agent.desk import UNKNOWN, open_desk
 from umslab_agent.kept import Unknown
-from umslab_protocol.machines.device_life import RetryPolicy, State
+from umslab_protocol.machines.device_life import State
+from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.failure import Phase, Reason
 from umslab_protocol.wire.close_codes import CloseCode
 

@@ -17,10 +17,10 @@ from umslab_protocol.machines.device_life import (
     DeviceLife,
     Disconnected,
     Event,
-    RetryPolicy,
     State,
     StepFailed,
 )
+from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.failure import Failure, Phase, Reason
 
 LONGEST = 300.0

@@ -16,7 +16,7 @@ from umslab.one_device import DeviceOptions, make_device, open_world
 from umslab_agent.folder import DeviceFolder
 from umslab_agent.persona import derive_persona
 from umslab_agent.trust import TrustMode
-from umslab_protocol.machines.device_life import RetryPolicy
+from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.fingerprint import CommunicationToken
 from umslab_protocol.values.firmware import DEFAULT_FIRMWARE
 from umslab_protocol.values.host_port import HostPort
@@ -24,7 +24,7 @@ from umslab_protocol.values.host_port import HostPort
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from umslab_agent.device import Change
+    from umslab_agent.living import Change
     from umslab_agent.onboarding import World
 
 DEVICES = 200

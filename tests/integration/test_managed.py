@@ -17,7 +17,8 @@ from tests.support.lab import open_lab, quick_config
 from tests.support.managing import HOUR, ask, come_on_board, restart, show, switch_off
 from umslab_agent.behaviour import DeviceBehaviour
 from umslab_agent.trust import TrustMode
-from umslab_protocol.machines.device_life import RetryPolicy, State
+from umslab_protocol.machines.device_life import State
+from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.failure import Reason
 from umslab_protocol.values.host_port import HostPort
 from umslab_protocol.values.unit_id import UnitId

@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING
 import trio
 
 from umslab_agent.contexts import TlsContexts
-from umslab_agent.device import Change, Device
+from umslab_agent.device import Device
 from umslab_agent.folder import DeviceFolder
 from umslab_agent.onboarding import World
 from umslab_agent.persona import derive_persona
 from umslab_agent.trust import TrustMode
 from umslab_certs.keys import KeyType
-from umslab_protocol.machines.device_life import DeviceLife, RetryPolicy, State
+from umslab_protocol.machines.device_life import DeviceLife, State
+from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.auth_key import KeyKind
 from umslab_protocol.values.firmware import DEFAULT_FIRMWARE, FirmwareVersion
 from umslab_protocol.values.host_port import HostPort
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from umslab_agent.behaviour import DeviceBehaviour
     from umslab_agent.discovery import Discovery
     from umslab_agent.happenings import Happening
+    from umslab_agent.living import Change
     from umslab_agent.nearby import Nowhere
     from umslab_runtime.clock import Clock
     from umslab_runtime.network import Network

@@ -19,7 +19,7 @@ from umslab_agent.behaviour import DeviceBehaviour
 from umslab_agent.folder import DeviceFolder
 from umslab_agent.persona import derive_persona
 from umslab_agent.trust import TrustMode
-from umslab_protocol.machines.device_life import RetryPolicy
+from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.fingerprint import CommunicationToken
 from umslab_protocol.values.firmware import DEFAULT_FIRMWARE
 from umslab_protocol.values.host_port import HostPort

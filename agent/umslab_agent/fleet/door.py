@@ -51,9 +51,9 @@ class Door(Network):
         self._check(target)
         return await self._network.dial(target, unit_id=unit_id)
 
-    async def udp(self, host: str, port: int) -> UdpEndpoint:
+    async def udp(self, host: str, port: int, *, interface: str = "") -> UdpEndpoint:
         """Open a UDP endpoint; see `Network.udp`."""
-        return await self._network.udp(host, port)
+        return await self._network.udp(host, port, interface=interface)
 
     def announce(
         self, name: str, port: int, *, on: Sequence[str], user_named: bool = False

@@ -33,15 +33,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from umslab_agent.behaviour import DeviceBehaviour
-    from umslab_agent.device import Change
     from umslab_agent.discovery import Discovery
     from umslab_agent.fleet.plan import PlannedDevice
     from umslab_agent.fleet.recorder import Recorder
     from umslab_agent.fleet.scenario import Kind
+    from umslab_agent.living import Change
     from umslab_agent.onboarding import World
     from umslab_agent.shelf import Shelf
     from umslab_agent.trust import TrustMode
-    from umslab_protocol.machines.device_life import Departure, RetryPolicy
+    from umslab_protocol.machines.device_life import Departure
+    from umslab_protocol.machines.retrying import RetryPolicy
     from umslab_protocol.values.host_port import HostPort
     from umslab_runtime.network import Network
     from umslab_runtime.tracing import TracedStep

@@ -18,11 +18,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never
 
-from umslab_protocol.errors import LocalProtocolError
+from umslab_protocol.machines.retrying import MAY_PASS
+from umslab_protocol.machines.transitions import TableMachine
 from umslab_protocol.values.failure import Failure, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from umslab_protocol.machines.retrying import RetryPolicy
 
 DAY_SECONDS = 86_400.0
 STABLE_SECONDS = 60.0
@@ -48,6 +51,10 @@ class State(StrEnum):
     """Reset to factory defaults: it knows nothing but who it is."""
     RELEASED = "released"
     FAILED = "failed"
+    REGISTERING = "registering"
+    """OS 11, as the two that follow: device_life_os11.py."""
+    CONTACTING = "contacting"
+    READY = "ready"
 
 
 # Events: what happened.
@@ -202,46 +209,15 @@ class Command(StrEnum):
     CONNECT = "connect"
     CHECK_RENEWAL = "check-renewal"
     FORGET = "forget"
+    REGISTER = "register"
+    """OS 11, as the one that follows: device_life_os11.py."""
+    CONTACT = "contact"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
-    """How a device behaves when something does not work; seconds."""
-
-    first: float = 1.0
-    factor: float = 2.0
-    most: float = 300.0
-    jitter: float = 0.5
-    """Share of each wait that chance decides: 0 waits exactly, 1 waits anything from nothing to all of it."""
-    onboarding: bool = False
-    """Try again also before the device is enrolled, when the reason may pass by itself."""
-    connection: bool = True
-    """Try again when the session cannot be opened or ends; without it, the first failure is the last."""
-
-    def wait(self, attempt: int, chance: float) -> float:
-        """Seconds before attempt number `attempt` (from 1) is repeated."""
-        full = min(self.most, self.first * self.factor ** min(attempt - 1, 64))
-        return full * (1 - self.jitter * chance)
-
-
-MAY_PASS = frozenset(
-    {
-        Reason.UNREACHABLE,
-        Reason.TIMEOUT,
-        Reason.NAME_UNKNOWN,
-        Reason.NOT_TLS,
-        Reason.TLS_BROKEN,
-        Reason.LOST,
-        Reason.BUSY,
-        Reason.RATE_LIMITED,
-        Reason.AWAITING_APPROVAL,
-    }
-)
-"""Reasons that may be gone at the next try without anybody doing anything at the device."""
-
-
-class DeviceLife:
+class DeviceLife(TableMachine[Event]):
     """See the module's docstring."""
+
+    transitions = TRANSITIONS
 
     def __init__(
         self,
@@ -265,18 +241,6 @@ class DeviceLife:
         self.state = State.OFF
         self.failure: Failure | None = None
         """The last failure; stays for the record after a later success."""
-
-    def handle(self, event: Event, now: float) -> list[Command]:
-        """Take an event; return what to do. Raises `LocalProtocolError` for an event that the state does not know."""
-        legal = TRANSITIONS[self.state]
-        if type(event) not in legal:
-            names = ", ".join(sorted(kind.__name__ for kind in legal)) or "nothing"
-            raise LocalProtocolError(f"{type(event).__name__} in state {self.state}; legal here: {names}")
-        before = self.state
-        commands = self._react(event, now)
-        if self.state not in legal[type(event)]:
-            raise LocalProtocolError(f"{type(event).__name__} led from {before} to {self.state}")
-        return commands
 
     def deadline(self) -> float | None:
         """When to call `on_deadline`; None for never."""

@@ -24,6 +24,9 @@ class Phase(StrEnum):
     CONNECT = "connect"
     SESSION = "session"
     RENEW = "renew"
+    REGISTER = "register"
+    """OS 11, as the one that follows; the vendor's codes are those of OS 12 onboarding and fit neither."""
+    CONTACT = "contact"
 
 
 class Confidence(StrEnum):

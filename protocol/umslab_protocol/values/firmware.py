@@ -78,3 +78,4 @@ def behaves(version: FirmwareVersion, behaviour: Behaviour) -> bool:
 
 
 DEFAULT_FIRMWARE = FirmwareVersion(12, 8, 4)
+DEFAULT_OS11_FIRMWARE = FirmwareVersion(11, 10, 210)

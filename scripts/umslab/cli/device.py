@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run one simulated IGEL OS 12 device against a UMS.
+"""Run one simulated IGEL OS 12 or OS 11 device against a UMS.
 
 It fetches the CA certificates, checks them with the communication token, enrols with the first-authentication key and
 holds its management session until Ctrl-C, doing what the UMS tells it: settings, apps, files, commands. A second start
 on the same state folder reconnects without enrolling. Without HOST it finds its UMS as IGEL OS does: by what it has
 stored, by DHCP or by DNS (and, simulated, by mDNS with --mdns); without a key it then registers automatically where
 the UMS lets it. --behaviour says how long things take and what happens by itself.
+
+With --os 11 it registers at TCP 30001 instead, with a user of the UMS or without, keeps the certificate it sees there
+as its pin, contacts the UMS at boot and listens on TCP 30005 for its calls (docs/os11.md).
 
 Examples:
     umslab device localhost --auth-key KEY --token TOKEN
@@ -17,6 +20,8 @@ Examples:
     umslab device --mdns
     umslab device --dhcp-lease /var/lib/dhcp/dhclient.leases --sources stored,dhcp43,dhcp224
     ip netns exec umslab-lab umslab device --dhcp-interface eth0 --i-own 10.77.0.1
+    umslab device localhost --os 11 --register-user admin --register-password-file prompt
+    umslab device localhost:30001 --os 11 --listen 127.3.0.7 --once --json
 """
 
 from __future__ import annotations
@@ -34,6 +39,7 @@ import trio
 import typer
 
 from umslab import exit_codes, logs, settings
+from umslab.cli.os11_options import choose_firmware, os11_settings, refuse_the_other_generations
 from umslab.cli.output import (
     DEFAULT_STATE,
     SETTINGS,
@@ -50,10 +56,10 @@ from umslab.dhcp.samples import UnreadableError, is_path, read_file, read_sample
 from umslab.one_device import DeviceOptions, Finding, load_persona, make_device, open_world
 from umslab.protocol_dump import ProtocolDump
 from umslab_agent.behaviour import DeviceBehaviour
-from umslab_agent.device import Device
 from umslab_agent.discovery import DEFAULT_SOURCES, Source, parse_sources
 from umslab_agent.errors import DeviceFolderError
 from umslab_agent.folder import DeviceFolder
+from umslab_agent.living import LivingDevice
 from umslab_agent.nearby import Whereabouts, open_nearby
 from umslab_agent.onboarding import World
 from umslab_agent.trust import TrustMode
@@ -61,11 +67,12 @@ from umslab_certs.chain import load_pem_certificates
 from umslab_certs.errors import CertificateError
 from umslab_certs.files import read_limited
 from umslab_certs.keys import KeyType
-from umslab_protocol.machines.device_life import RetryPolicy, State
+from umslab_protocol.machines.device_life import State
+from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.auth_key import parse_auth_key
 from umslab_protocol.values.fingerprint import CommunicationToken, Fingerprint
-from umslab_protocol.values.firmware import DEFAULT_FIRMWARE, FirmwareVersion
-from umslab_protocol.values.host_port import HostPort, parse_host_port
+from umslab_protocol.values.firmware import DEFAULT_FIRMWARE, DEFAULT_OS11_FIRMWARE, FirmwareVersion
+from umslab_protocol.values.host_port import DEFAULT_WEB_PORT, DEVICE_COMMUNICATION_PORT, HostPort, parse_host_port
 from umslab_protocol.values.structure_tag import parse_structure_tag
 from umslab_protocol.values.unit_id import parse_unit_id
 from umslab_protocol.wire.dhcp_options import Option
@@ -89,6 +96,7 @@ Code = Annotated[int | None, typer.Option(metavar="CODE", help="DHCP option code
 
 @app.command(help=help_text(__doc__))
 def device(
+    context: typer.Context,
     target: Annotated[str, typer.Argument(metavar="[HOST[:PORT]]", help="The UMS, as devices see it.")] = "",
     *,
     server: Annotated[str, typer.Option(metavar="HOST[:PORT]", help="The same as HOST.")] = "",
@@ -147,9 +155,28 @@ def device(
         list[str] | None,
         typer.Option(metavar="ADDR", help="Search from this address of the machine, whose network is mine."),
     ] = None,
+    os: Annotated[int | None, typer.Option("--os", metavar="11|12", help="Generation (default 12).")] = None,
     firmware: Annotated[
         str,
-        typer.Option(metavar="12.x.y", help=f"Firmware, decides behaviour (default {DEFAULT_FIRMWARE})."),
+        typer.Option(
+            metavar="VERSION",
+            help=f"Firmware, decides behaviour (default {DEFAULT_FIRMWARE}, OS 11: {DEFAULT_OS11_FIRMWARE}).",
+        ),
+    ] = "",
+    register_user: Annotated[
+        str, typer.Option(metavar="USER", help="OS 11: register with this user of the UMS (A9).")
+    ] = "",
+    register_password_file: Annotated[
+        str, typer.Option(metavar="FILE|prompt", help="OS 11: the user's password; - is standard input.")
+    ] = "",
+    register_name: Annotated[str, typer.Option(metavar="NAME", help="OS 11: the name to ask for (A9).")] = "",
+    register_directory: Annotated[str, typer.Option(metavar="PATH", help="OS 11: the directory to ask for (A9).")] = "",
+    push_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, metavar="PORT", help="OS 11: listen here (default 30005; 0 any free one)."),
+    ] = None,
+    listen: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="OS 11: listen on this address of mine (default 127.0.0.1).")
     ] = "",
     unit_id: Annotated[str, typer.Option(metavar="ID", help="Unit ID; default: a locally administered one.")] = "",
     key_type: Annotated[KeyType, typer.Option(help="Device key; real devices use rsa-4096.")] = KeyType.P256,
@@ -187,7 +214,11 @@ def device(
     logs.configure(as_json=as_json, level="warning")
     folder = DeviceFolder((state or DEFAULT_STATE).absolute() / "device")
     try:
-        named = _target(target, server)
+        known = folder.load_persona()
+        version = choose_firmware(os, firmware, None if known is None else known.firmware)
+        generation = (version or FirmwareVersion.parse(known.firmware if known else str(DEFAULT_FIRMWARE))).major
+        refuse_the_other_generations(context, generation)
+        named = _target(target, server, DEVICE_COMMUNICATION_PORT if generation == 11 else DEFAULT_WEB_PORT)
         extra = ExtraCodes(port=port_code, auth_key=auth_code, ca_hash=ca_hash_code)
         own_lease = parse_own_lease(
             dhcp_interface, dhcp_relay, dhcp_giaddr,
@@ -201,25 +232,39 @@ def device(
             target=named,
             finding=finding,
             trust_mode=_trust_mode(token, ca_hash, public_roots, first_use=trust_first_use),
-            auth_key=_auth_key(auth_key, auth_key_file),
-            firmware=FirmwareVersion.parse(firmware) if firmware else None,
+            auth_key=_auth_key(auth_key, auth_key_file) if generation == 12 else None,
+            firmware=version,
             unit_id=parse_unit_id(unit_id) if unit_id else None,
             structure_tag=parse_structure_tag(structure_tag),
             key_type=key_type,
             policy=RetryPolicy(onboarding=retry, connection=not once),
             behaviour=settings.load(DeviceBehaviour, file=behaviour, environment={}, flags=[]),
+            os11=os11_settings(
+                key_type,
+                user=register_user,
+                password_file=register_password_file,
+                name=register_name,
+                directory=register_directory,
+                push_port=push_port,
+                listen=listen,
+            )
+            if generation == 11
+            else None,
         )
         where = _whereabouts(address, interface, probe_port, wake_port)
+        if options.os11 is not None and where is None and options.os11.push_port:
+            # Where it is called it is asked, too (N4); no packet wakes it, which would need the port 9 of root.
+            where = Whereabouts(address=options.os11.listen, probe_port=options.os11.push_port, wake_port=None)
         with folder.locked(), ExitStack() as stack:
             tap = stack.enter_context(ProtocolDump(protocol_dump)) if protocol_dump else None
             surroundings = partial(open_world, owned_hosts=i_own or [], session_codec=session_codec, tap=tap)
             surroundings = partial(surroundings, finding=finding, source=address)
-            if finding is None:
+            if finding is None and options.os11 is None:
                 _refuse_trusting_nobody(folder, options.trust_mode)
             persona = load_persona(folder, options)
             watcher = Watcher(options.target, persona.unit_id, as_json=as_json, once=once)
             make = partial(make_device, folder=folder, persona=persona, options=options)
-            ended = run_async(_run, surroundings, make, watcher, where)
+            ended = run_async(partial(_run, checked=generation == 11), surroundings, make, watcher, where)
     except (DeviceFolderError, CertificateError, ListenError, TargetRefusedError) as error:
         raise UserError(str(error)) from None
     except (ValueError, settings.SettingsError) as error:
@@ -231,15 +276,21 @@ def device(
 
 async def _run(
     surroundings: Callable[[], AbstractAsyncContextManager[World]],
-    make: Callable[..., Device],
+    make: Callable[..., LivingDevice],
     watcher: Watcher,
     where: Whereabouts | None,
+    *,
+    checked: bool,
 ) -> State | None:
     """Run until the end of the device's life (returned), or until it is to stop (None)."""
     ended: State | None = None
     async with AsyncExitStack() as stack:
         world = await stack.enter_async_context(surroundings())
-        nearby = None if where is None else await stack.enter_async_context(open_nearby(world.network, where))
+        nearby = (
+            None
+            if where is None
+            else await stack.enter_async_context(open_nearby(world.network, where, checked=checked))
+        )
         nursery = await stack.enter_async_context(trio.open_nursery())
         nursery.start_soon(_stop_on_signal, watcher, nursery.cancel_scope)
         watcher.stop = nursery.cancel_scope.cancel
@@ -268,10 +319,10 @@ async def _stop_on_signal(watcher: Watcher, scope: trio.CancelScope) -> None:
             scope.cancel()
 
 
-def _target(positional: str, option: str) -> HostPort | None:
+def _target(positional: str, option: str, port: int) -> HostPort | None:
     if positional and option:
         raise UserError("name the UMS once: umslab device HOST[:PORT]", exit_codes.USAGE)
-    return parse_host_port(positional or option) if positional or option else None
+    return parse_host_port(positional or option, port) if positional or option else None
 
 
 def _finding(

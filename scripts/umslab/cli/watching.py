@@ -15,8 +15,8 @@ from umslab_protocol.values.failure import Reason
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from umslab_agent.device import Change
     from umslab_agent.happenings import Happening
+    from umslab_agent.living import Change
     from umslab_protocol.values.failure import Failure
     from umslab_protocol.values.host_port import HostPort
 
@@ -64,14 +64,8 @@ class Watcher:
 
     def _sentence(self, change: Change) -> str:
         match change.state:
-            case State.TRUSTING:
-                return f"fetching the CA certificates of {self._target}"
-            case State.PREPARING:
-                return "root pinned; making a key and a certificate request"
             case State.ENROLLING:
                 return "enrolling with the first-authentication key" if self._given else "enrolling"
-            case State.CONNECTING:
-                return f"connecting to {self._target}"
             case State.ONLINE:
                 return "managed" if change.managed else "online"
             case State.WAITING:
@@ -83,7 +77,7 @@ class Watcher:
                 after = "" if change.wait is None else f"; back in {change.wait:.0f} s"
                 return f"{_AWAY[change.state]}{after}"
             case _:
-                return str(change.state)
+                return _STEPS.get(change.state, str(change.state)).format(target=self._target)
 
     def _as_object(self, change: Change) -> dict[str, Any]:
         failed = change.state in {State.WAITING, State.FAILED, State.RELEASED}
@@ -103,6 +97,14 @@ def _is_asked_to_wait(change: Change) -> bool:
     return change.state is State.WAITING and reason is Reason.AWAITING_APPROVAL
 
 
+_STEPS = {
+    State.TRUSTING: "fetching the CA certificates of {target}",
+    State.PREPARING: "root pinned; making a key and a certificate request",
+    State.CONNECTING: "connecting to {target}",
+    State.REGISTERING: "registering at {target}",
+    State.CONTACTING: "contacting {target}",
+    State.READY: "managed; listening for the UMS",
+}
 _AWAY = {State.SUSPENDED: "suspended", State.OFF: "shut down", State.FACTORY: "reset to factory defaults"}
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from umslab_agent.device import Change
+    from umslab_agent.living import Change
 
 
 class Show:

@@ -17,7 +17,8 @@ from umslab_agent.behaviour import DeviceBehaviour
 from umslab_agent.folder import DeviceFolder
 from umslab_agent.persona import derive_persona
 from umslab_agent.trust import TrustMode
-from umslab_protocol.machines.device_life import RetryPolicy, State
+from umslab_protocol.machines.device_life import State
+from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.fingerprint import CommunicationToken
 from umslab_protocol.values.firmware import DEFAULT_FIRMWARE
 from umslab_protocol.values.host_port import parse_host_port
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from umslab.demo.show import Show
-    from umslab_agent.device import Device
+    from umslab_agent.living import LivingDevice
     from umslab_agent.onboarding import World
     from umslab_protocol.values.failure import Failure
 
@@ -67,7 +68,7 @@ async def run(path: Path, show: Show) -> None:
 class _Running:
     """A device that lives beside the story."""
 
-    device: Device
+    device: LivingDevice
     folder: DeviceFolder
     scope: trio.CancelScope
 
@@ -231,7 +232,7 @@ class _Demo:
         auth_key: str | None = None,
         policy: RetryPolicy = _ONCE,
         trust_mode: TrustMode | None = None,
-    ) -> tuple[Device, DeviceFolder]:
+    ) -> tuple[LivingDevice, DeviceFolder]:
         folder = DeviceFolder(self._path / f"device-{index}")
         folder.path.mkdir(exist_ok=True)
         site = _SITES[index % len(_SITES)]

@@ -29,7 +29,7 @@ from umslab_agent.folder import DeviceFolder
 from umslab_agent.shelf import MemoryShelf, Scratch
 from umslab_agent.trust import TrustMode
 from umslab_certs.keys import KeyType
-from umslab_protocol.machines.device_life import RetryPolicy
+from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.fingerprint import CommunicationToken, Fingerprint
 from umslab_protocol.values.host_port import parse_host_port
 from umslab_runtime.dns import parse_nameserver

@@ -21,13 +21,13 @@ from umslab_protocol.machines.device_life import (
     RenewalChecked,
     RequestReady,
     Resetting,
-    RetryPolicy,
     ShuttingDown,
     State,
     StepFailed,
     TrustEstablished,
     WokenUp,
 )
+from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.failure import Failure, Phase, Reason
 
 if TYPE_CHECKING:

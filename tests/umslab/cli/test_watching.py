@@ -4,17 +4,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+
+import pytest
 
 from umslab.cli.watching import Watcher, describe_failure, explain_failure
-from umslab_agent.device import Change
 from umslab_agent.happenings import Happening, Kind
+from umslab_agent.living import Change
 from umslab_protocol.machines.device_life import State
 from umslab_protocol.values.failure import Failure, Phase, Reason
 from umslab_protocol.values.host_port import HostPort
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_failures_for_people_and_machines() -> None:
@@ -53,3 +51,19 @@ def test_waiting_for_approval_is_no_failure(capsys: pytest.CaptureFixture[str]) 
     watcher.changed(Change(State.WAITING, managed=False, failure=failure, wait=60.0))
 
     assert ("02AABBCCDDEE  not approved yet; asking again in 60.0 s\n", "") == tuple(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (State.REGISTERING, "registering at ums.lab:30001"),
+        (State.CONTACTING, "contacting ums.lab:30001"),
+        (State.READY, "managed; listening for the UMS"),
+    ],
+)
+def test_the_states_of_os_11(capsys: pytest.CaptureFixture[str], state: State, said: str) -> None:
+    """In words."""
+    watcher = Watcher(HostPort("ums.lab", 30_001), "02AA", as_json=False, once=False)
+    watcher.changed(Change(state, managed=False, failure=None, wait=None))
+
+    assert f"02AA  {said}\n" == capsys.readouterr().out

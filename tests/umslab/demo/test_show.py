@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from umslab.demo.show import Show
-from umslab_agent.device import Change
+from umslab_agent.living import Change
 from umslab_protocol.machines.device_life import State
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from umslab.fleet.shard import Shard, retry_policy, trust_modes
 from umslab_agent.fleet.report import Backend
 from umslab_agent.fleet.scenario import AtOnce, Exponential, Flat, Kind, Scenario
 from umslab_certs.keys import KeyType
-from umslab_protocol.machines.device_life import RetryPolicy
+from umslab_protocol.machines.retrying import RetryPolicy
 
 if TYPE_CHECKING:
     from pathlib import Path

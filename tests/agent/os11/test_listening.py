@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of umslab_agent.os11.listening: who calls without being the device's server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from tests.agent.os11.ums import DEVICES, Os11Lab, Os11LabDevice, open_os11_lab
+from umslab_agent.os11.listening import MOST_CALLERS
+from umslab_certs.tls import blind_context, blind_context_12
+from umslab_protocol.machines.device_life import State
+from umslab_protocol.values.host_port import HostPort
+from umslab_protocol.wire.orders import CommandName, ResultState
+from umslab_runtime.connections import OVERFLOW
+from umslab_runtime.dial_tls import dial_tls
+from umslab_runtime.tls import TLSError, TLSProblem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+    from umslab_runtime.tls import TLSStream
+
+
+async def _ready(lab: Os11Lab) -> Os11LabDevice:
+    device = lab.device()
+    await device.until_state(State.READY)
+    return device
+
+
+async def _dial(lab: Os11Lab, device: Os11LabDevice) -> TLSStream:
+    target = HostPort(DEVICES, device.device.push_port)
+    return await dial_tls(lab.ums.network, target, blind_context_12(), within=30.0)
+
+
+async def _still_answers(lab: Os11Lab, device: Os11LabDevice) -> bool:
+    result = await lab.ums.command(device.unit_id, CommandName.MESSAGE, text="still there?")
+    return result.state == ResultState.SUCCESS
+
+
+async def test_tls_1_3_is_refused(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """TLS 1.2 and nothing else (T1)."""
+    async with open_os11_lab(tmp_path) as lab:
+        device = await _ready(lab)
+        target = HostPort(DEVICES, device.device.push_port)
+        with pytest.raises(TLSError) as refused:
+            await dial_tls(lab.ums.network, target, blind_context(), within=30.0)
+
+        assert TLSProblem.ALERT is refused.value.problem
+        assert 70 == refused.value.alert
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.0\r\n\r\n", b"\0\0\0\0", b"\0\xff\xff\xff", b"\0\0\0\2{}", b"\7"])
+async def test_whatever_is_said_the_device_goes_on(tmp_path: Path, autojump_clock: MockClock, said: bytes) -> None:
+    """The caller is dropped in bounded time, without a word that tells anything."""
+    async with open_os11_lab(tmp_path) as lab:
+        device = await _ready(lab)
+        stream = await _dial(lab, device)
+        if said:
+            await stream.send_all(said)
+        heard = b""
+        while data := await stream.receive_some():
+            heard += data
+
+        assert device.unit_id.encode() not in heard
+        assert len(heard) < 500
+        assert await _still_answers(lab, device)
+
+
+async def test_too_many_callers(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Silent callers take the places; the next are told that the device is busy; when they are gone it answers."""
+    async with open_os11_lab(tmp_path) as lab:
+        device = await _ready(lab)
+        silent = [await _dial(lab, device) for _ in range(MOST_CALLERS)]
+        crowd = await _dial(lab, device)
+        told = await crowd.receive_some()
+        await trio.sleep(60)
+
+        assert b'"busy"' in told
+        assert OVERFLOW > 1
+        assert await _still_answers(lab, device)
+        for stream in silent:
+            stream.abort()
