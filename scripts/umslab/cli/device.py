@@ -31,7 +31,6 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from functools import partial
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +38,7 @@ import trio
 import typer
 
 from umslab import exit_codes, logs, settings
+from umslab.cli.device_place import place_on_the_link
 from umslab.cli.os11_options import choose_firmware, os11_settings, refuse_the_other_generations
 from umslab.cli.output import (
     DEFAULT_STATE,
@@ -251,10 +251,7 @@ def device(
             if generation == 11
             else None,
         )
-        where = _whereabouts(address, interface, probe_port, wake_port)
-        if options.os11 is not None and where is None and options.os11.push_port:
-            # Where it is called it is asked, too (N4); no packet wakes it, which would need the port 9 of root.
-            where = Whereabouts(address=options.os11.listen, probe_port=options.os11.push_port, wake_port=None)
+        where = place_on_the_link(address, interface, probe_port, wake_port, options.os11)
         with folder.locked(), ExitStack() as stack:
             tap = stack.enter_context(ProtocolDump(protocol_dump)) if protocol_dump else None
             surroundings = partial(open_world, owned_hosts=i_own or [], session_codec=session_codec, tap=tap)
@@ -298,18 +295,6 @@ async def _run(
         ended = await device.run()
         nursery.cancel_scope.cancel()
     return ended
-
-
-def _whereabouts(address: str, interface: str, probe_port: int, wake_port: int) -> Whereabouts | None:
-    if not address:
-        if interface:
-            raise UserError("--interface belongs to --address", exit_codes.USAGE)
-        return None
-    try:
-        IPv4Address(address)
-    except ValueError:
-        raise UserError(f"--address: {address[:40]!r} is not an IPv4 address", exit_codes.USAGE) from None
-    return Whereabouts(address=address, interface=interface, probe_port=probe_port, wake_port=wake_port)
 
 
 async def _stop_on_signal(watcher: Watcher, scope: trio.CancelScope) -> None:
