@@ -269,10 +269,9 @@ class DeviceFolder:
 
     # The end.
 
-    @property
-    def has_ums(self) -> bool:
-        """Whether the device is registered with some UMS: by the pin of OS 11, or the certificate of OS 12."""
-        return self.shelf.exists(PIN) or self.shelf.exists(_IDENTITY)
+    def has_ums(self, generation: int) -> bool:
+        """Whether the device is registered with some UMS: as OS 11 it has a pin, as OS 12 a certificate."""
+        return self.shelf.exists(PIN if generation == 11 else _IDENTITY)
 
     def note_release(self, stamp: str, text: str) -> Path:
         """Write why the device gives up its registration (L6)."""

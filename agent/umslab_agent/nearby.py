@@ -16,6 +16,7 @@ import trio
 from umslab_agent.answering import Answerer, Answering
 from umslab_agent.waking import Waking
 from umslab_protocol.machines.device_life import State
+from umslab_protocol.values.firmware import FirmwareVersion
 from umslab_protocol.values.unit_id import MacAddress, UnitId
 from umslab_protocol.wire.magic_packet import WAKE_PORT
 from umslab_protocol.wire.probes import PROBE_PORT
@@ -86,7 +87,7 @@ class Nearby(Nowhere):
                     name=info.networkName,
                     product=info.productId,
                     firmware=persona.firmware,
-                    has_ums=unit.folder.has_ums,
+                    has_ums=unit.folder.has_ums(FirmwareVersion.parse(persona.firmware).major),
                     checked=self._checked,
                     address=self._address,
                 )

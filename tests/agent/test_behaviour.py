@@ -43,6 +43,7 @@ assets_per_day = 8
 sysinfo_changes_per_day = 9
 battery = true
 clock_skew_seconds = -10
+network_changes_per_day = 2
 [apps]
 chromium = "126.0"
 [attributes]

@@ -246,7 +246,7 @@ def device(
                 name=register_name,
                 directory=register_directory,
                 push_port=push_port,
-                listen=listen,
+                listen=listen or address,
             )
             if generation == 11
             else None,
