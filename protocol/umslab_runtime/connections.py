@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Accepts connections, puts TLS on them, then HTTP or what else is spoken there, and bounds them all.
+"""Accepts connections, puts TLS (or nothing) on them, then HTTP or what else is spoken there, and bounds them all.
 
 A connection takes one task from accept to close. At most `limits.handshakes` are in the TLS handshake; at most
 `limits.connections` are open, the next `OVERFLOW` are told that there are too many (HTTP: 503), and beyond those the
@@ -20,6 +20,7 @@ import trio
 
 from umslab_runtime.http import Request, Response, retry_after, text_response
 from umslab_runtime.http_server import HttpConnection
+from umslab_runtime.plain import PlainStream
 from umslab_runtime.tls import HandshakeGate, TLSError, TLSProblem
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
     from umslab_runtime.http import Application, SwitchedRun, Upgrade
     from umslab_runtime.limits import Limits
     from umslab_runtime.network import Listener
-    from umslab_runtime.streams import Transport
-    from umslab_runtime.tls import TLSStream
+    from umslab_runtime.streams import HttpStream, Transport
 
 OVERFLOW = 64
 _SPARE_DESCRIPTORS = 256  # database, logs, control socket, resolver
@@ -80,8 +80,8 @@ class Room:
 class StreamServer(ABC):
     """Accepts connections on any number of listeners and puts TLS on them; what is spoken is up to the subclass."""
 
-    def __init__(self, *, context: Callable[[], ssl.SSLContext], room: Room) -> None:
-        """`context` is asked at every connection, so that a renewed certificate takes effect at once."""
+    def __init__(self, *, context: Callable[[], ssl.SSLContext] | None, room: Room) -> None:
+        """`context` is asked at every connection, so that a renewed certificate takes effect at once; None: no TLS."""
         self._context = context
         self._room = room
         self._listeners: list[Listener] = []
@@ -111,7 +111,7 @@ class StreamServer(ABC):
             listener.close()
 
     @abstractmethod
-    async def converse(self, stream: TLSStream, *, crowded: bool) -> None:
+    async def converse(self, stream: HttpStream, *, crowded: bool) -> None:
         """Speak on a stream whose handshake is done; the caller closes it. `crowded`: just say that it is too much."""
 
     async def _accept_from(self, listener: Listener, nursery: trio.Nursery) -> None:
@@ -142,11 +142,14 @@ class StreamServer(ABC):
         finally:
             self._room.leave(token)
 
-    async def _secure(self, transport: Transport) -> TLSStream | None:
+    async def _secure(self, transport: Transport) -> HttpStream | None:
+        if self._context is None:
+            return PlainStream(transport)
         try:
             stream = transport.wrap_tls(self._context(), server_side=True)
             with trio.move_on_after(self._room.limits.handshake_seconds):
                 await stream.do_handshake(self._room.gate)
+                self.counters["handshake-done"] += 1
                 return stream
             refused = TLSError(TLSProblem.TRUNCATED, "the handshake took too long")
         except TLSError as error:
@@ -155,7 +158,7 @@ class StreamServer(ABC):
         log.info("handshake failed", peer=str(transport.peer), problem=str(refused.problem), detail=refused.detail)
         return None
 
-    async def _serve_stream(self, stream: TLSStream) -> None:
+    async def _serve_stream(self, stream: HttpStream) -> None:
         try:
             await self.converse(stream, crowded=self._room.is_crowded)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -172,7 +175,7 @@ class ConnectionServer(StreamServer):
         self,
         app: Application,
         *,
-        context: Callable[[], ssl.SSLContext],
+        context: Callable[[], ssl.SSLContext] | None,
         limits: Limits,
         clock: Clock,
         server_name: str,
@@ -192,15 +195,15 @@ class ConnectionServer(StreamServer):
         for connection in self._http:
             connection.close_when_idle()
 
-    async def converse(self, stream: TLSStream, *, crowded: bool) -> None:
+    async def converse(self, stream: HttpStream, *, crowded: bool) -> None:
         """Speak HTTP, and what a request has switched to."""
-        switched = await self._serve_http(stream, _busy if crowded else self._answer)
+        switched = await self._serve_http(stream, self._busy if crowded else self._answer)
         if switched is not None:
             run, first_bytes = switched
             del switched
             await run(stream, first_bytes)
 
-    async def _serve_http(self, stream: TLSStream, app: Application) -> tuple[SwitchedRun, bytes] | None:
+    async def _serve_http(self, stream: HttpStream, app: Application) -> tuple[SwitchedRun, bytes] | None:
         connection = HttpConnection(stream, app, limits=self._limits, clock=self._clock, server_name=self._server_name)
         self._http.add(connection)
         if self._stopping:
@@ -209,6 +212,8 @@ class ConnectionServer(StreamServer):
             return await connection.serve()
         finally:
             self._http.discard(connection)
+            if connection.refused is not None:
+                self.counters[f"refused-{connection.refused}"] += 1
 
     async def _answer(self, request: Request, /) -> Response | Upgrade:
         try:
@@ -219,6 +224,11 @@ class ConnectionServer(StreamServer):
             message = "an error inside the server; its log has the details"
             return text_response(500, message, [("Connection", "close")])
 
+    async def _busy(self, request: Request, /) -> Response:
+        del request
+        self.counters["refused-503"] += 1
+        return text_response(503, "too many connections; come back later", [retry_after(10), ("Connection", "close")])
+
 
 async def _take(limiter: trio.CapacityLimiter, token: object) -> None:
     """Take a place, waiting for one only when there is none: a turn of the loop for each would slow every connect."""
@@ -226,11 +236,6 @@ async def _take(limiter: trio.CapacityLimiter, token: object) -> None:
         limiter.acquire_on_behalf_of_nowait(token)
     except trio.WouldBlock:
         await limiter.acquire_on_behalf_of(token)
-
-
-async def _busy(request: Request, /) -> Response:
-    del request
-    return text_response(503, "too many connections; come back later", [retry_after(10), ("Connection", "close")])
 
 
 def descriptor_limit() -> int:

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from umslab_runtime.streams import Address
-    from umslab_runtime.tls import TLSStream
+    from umslab_runtime.streams import Address, HttpStream
 
 Headers = list[tuple[str, str]]
 
@@ -62,7 +61,7 @@ class Response:
 class SwitchedRun(Protocol):
     """Carries a connection after 101 to its end; the caller closes the stream."""
 
-    async def __call__(self, stream: TLSStream, first_bytes: bytes, /) -> None:
+    async def __call__(self, stream: HttpStream, first_bytes: bytes, /) -> None:
         """Run with the bytes that came behind the request."""
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from umslab_runtime.clock import Clock
     from umslab_runtime.http import Application, SwitchedRun
     from umslab_runtime.limits import Limits
-    from umslab_runtime.tls import TLSStream
+    from umslab_runtime.streams import HttpStream
 
 
 _LATE_HEADERS = text_response(408, "the headers of the request took too long")
@@ -42,9 +42,9 @@ class _GoneError(Exception):
 
 
 class HttpConnection:
-    """Serves requests on one TLS stream until it closes or is upgraded."""
+    """Serves requests on one stream until it closes or is upgraded."""
 
-    def __init__(self, stream: TLSStream, app: Application, *, limits: Limits, clock: Clock, server_name: str) -> None:
+    def __init__(self, stream: HttpStream, app: Application, *, limits: Limits, clock: Clock, server_name: str) -> None:
         self._stream = stream
         self._app = app
         self._limits = limits
@@ -54,6 +54,8 @@ class HttpConnection:
         self._peer = Peer(stream.peer, stream.version, stream.peer_certificate)
         self._repeated: Headers = []
         """The id of the request, for its answer."""
+        self.refused: int | None = None
+        """The status of the refusal that ended the connection, if one did."""
         self._closing = False
         self._patience = trio.CancelScope()  # one a request; each phase moves its deadline
         self._idle = False
@@ -207,6 +209,7 @@ class HttpConnection:
 
     async def _send_refusal(self, response: Response) -> None:
         self._closing = True
+        self.refused = response.status
         try:
             if self._h11.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
                 await self._send_response(response)

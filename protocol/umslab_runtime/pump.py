@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from umslab_protocol.machines.session import Received, SessionMachine
     from umslab_protocol.wire.messages import Message
     from umslab_runtime.clock import Clock
+    from umslab_runtime.streams import Stream
     from umslab_runtime.timers import Timers
-    from umslab_runtime.tls import TLSStream
 
 MAX_BACKLOG_BYTES = 1024 * 1024
 _LAST_WORDS_SECONDS = 2.0
@@ -37,7 +37,7 @@ class SessionPump:
     def __init__(
         self,
         machine: SessionMachine,
-        stream: TLSStream,
+        stream: Stream,
         *,
         clock: Clock,
         timers: Timers,

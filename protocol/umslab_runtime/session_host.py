@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from umslab_protocol.machines.session import SessionMachine
     from umslab_runtime.clock import Clock
-    from umslab_runtime.tls import TLSStream
+    from umslab_runtime.streams import Stream
 
 
 class SessionHost:
@@ -29,7 +29,7 @@ class SessionHost:
         self._nursery = nursery
         self._write_seconds = write_seconds
 
-    def pump(self, machine: SessionMachine, stream: TLSStream) -> SessionPump:
+    def pump(self, machine: SessionMachine, stream: Stream) -> SessionPump:
         """Return the pump that will carry this machine on this stream."""
         return SessionPump(
             machine,

@@ -52,6 +52,10 @@ class Stream(trio.abc.Stream):
         """The other end."""
 
     @abstractmethod
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Receive at least one byte, or `b""` at a clean end."""
+
+    @abstractmethod
     def send_nowait(self, data: bytes) -> int:
         """Send what can be sent without waiting; return how many bytes were taken, 0 when none.
 
@@ -61,6 +65,26 @@ class Stream(trio.abc.Stream):
     @abstractmethod
     def abort(self) -> None:
         """Drop the connection now, without a goodbye; never waits."""
+
+
+class HttpStream(Stream):
+    """What HTTP is spoken on: TLS, or a plain transport (`plain.PlainStream`)."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def version(self) -> str | None:
+        """The negotiated TLS version, such as `TLSv1.3`; None before the handshake, and without TLS."""
+
+    @property
+    @abstractmethod
+    def peer_certificate(self) -> bytes | None:
+        """The DER of the certificate the peer presented, or None."""
+
+    @abstractmethod
+    async def aclose_after_error(self) -> None:
+        """Close so that the peer can read our last words although it is still sending; bounded in time and bytes."""
 
 
 class Transport(Stream, trio.abc.HalfCloseableStream):

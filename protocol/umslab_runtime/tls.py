@@ -28,13 +28,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from umslab_runtime.streams import RECEIVE_BYTES, Address, Stream
+from umslab_runtime.streams import RECEIVE_BYTES, Address, HttpStream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
 _FAIRNESS = 16  # receives in a row without waiting before other tasks get a turn
-_LINGER_SECONDS = 2.0
+LINGER_SECONDS = 2.0
 LINGER_BYTES = 64 * 1024
 
 
@@ -159,7 +159,7 @@ def _alert_number(reason: str) -> int | None:
     return None if match is None else _ALERT_NAMES.get(match.group(1))
 
 
-class TLSStream(Stream):
+class TLSStream(HttpStream):
     """TLS on one carrier; see the module's essay. Make one with `Transport.wrap_tls`."""
 
     __slots__ = ("_broken", "_closed", "_in_a_row", "_peer", "_sending", "_tls")
@@ -255,7 +255,7 @@ class TLSStream(Stream):
 
     async def _farewell(self) -> None:
         try:
-            with trio.move_on_after(_LINGER_SECONDS):
+            with trio.move_on_after(LINGER_SECONDS):
                 with contextlib.suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
                     await self._flush()
                     await self._half_close_and_drain()
@@ -381,7 +381,7 @@ class TLSStream(Stream):
             raise trio.BrokenResourceError("this TLS stream is broken")
 
     async def _flush_quietly(self) -> None:
-        with trio.move_on_after(_LINGER_SECONDS):
+        with trio.move_on_after(LINGER_SECONDS):
             with contextlib.suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
                 await self._flush()
 

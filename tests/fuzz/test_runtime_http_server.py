@@ -19,7 +19,7 @@ from umslab_runtime.http import Request, Response, Upgrade
 from umslab_runtime.limits import Limits
 
 if TYPE_CHECKING:
-    from umslab_runtime.tls import TLSStream
+    from umslab_runtime.streams import HttpStream
 
 LIMITS = Limits(
     header_bytes=512, body_bytes=300, requests_per_connection=5, idle_seconds=60, header_seconds=10, body_seconds=20
@@ -64,7 +64,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
     return make_pki(tmp_path_factory.mktemp("pki"))
 
 
-async def run(stream: TLSStream, first_bytes: bytes, /) -> None:
+async def run(stream: HttpStream, first_bytes: bytes, /) -> None:
     """Carry a switched connection to nowhere."""
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from umslab_runtime.http import Application
     from umslab_runtime.network import Listener
-    from umslab_runtime.streams import Transport
+    from umslab_runtime.streams import HttpStream, Transport
     from umslab_runtime.tls import TLSStream
 
     from .pki import Pki
@@ -128,7 +128,7 @@ async def test_serves_many_connections(carrier: Carrier, pki: Pki) -> None:
             await wait_all_tasks_blocked()
 
     assert [ROOT] * 20 == answers
-    assert (20, {"accepted": 20}) == (open_now, dict(site.server.counters))
+    assert (20, {"accepted": 20, "handshake-done": 20}) == (open_now, dict(site.server.counters))
 
 
 async def test_serves_all_listeners(pki: Pki) -> None:
@@ -352,7 +352,13 @@ async def test_bad_peers_harm_nobody(carrier: Carrier, pki: Pki, logs: list[Any]
             await wait_all_tasks_blocked()
 
     assert said == ROOT
-    assert {"accepted": 5, "handshake-not-tls": 1, "handshake-truncated": 1} == dict(site.server.counters)
+    assert {
+        "accepted": 5,
+        "handshake-done": 3,
+        "handshake-not-tls": 1,
+        "handshake-truncated": 1,
+        "refused-400": 1,
+    } == dict(site.server.counters)
     assert {"handshake failed"} == {entry["event"] for entry in logs}
     assert {"not-tls", "truncated"} == {entry["problem"] for entry in logs}
 
@@ -395,7 +401,7 @@ async def test_defect_in_a_request_is_answered(pki: Pki, logs: list[Any]) -> Non
 async def test_defect_behind_an_upgrade_ends_its_connection(pki: Pki, logs: list[Any]) -> None:
     """An error of ours in a switched connection closes that one; the others live."""
 
-    async def run(stream: TLSStream, first_bytes: bytes, /) -> None:
+    async def run(stream: HttpStream, first_bytes: bytes, /) -> None:
         raise LookupError(stream, first_bytes)
 
     async def app(_: Request, /) -> Upgrade:
@@ -436,7 +442,7 @@ async def test_defect_before_the_handshake_ends_its_connection(pki: Pki) -> None
 async def test_vanished_peer_of_a_switched_connection(pki: Pki) -> None:
     """A peer that vanishes behind an upgrade is no defect."""
 
-    async def run(stream: TLSStream, _: bytes, /) -> None:
+    async def run(stream: HttpStream, _: bytes, /) -> None:
         await stream.receive_some()
 
     async def app(_: Request, /) -> Upgrade:
@@ -450,13 +456,13 @@ async def test_vanished_peer_of_a_switched_connection(pki: Pki) -> None:
         while site.server.open_connections:
             await wait_all_tasks_blocked()
 
-        assert {"accepted": 1} == dict(site.server.counters)
+        assert {"accepted": 1, "handshake-done": 1} == dict(site.server.counters)
 
 
 async def test_slow_close_is_bounded(pki: Pki, autojump_clock: MockClock) -> None:
     """A peer that reads nothing does not keep its connection open for long."""
 
-    async def run(stream: TLSStream, _: bytes, /) -> None:
+    async def run(stream: HttpStream, _: bytes, /) -> None:
         stream.send_nowait(bytes(1_000_000))
 
     async def app(_: Request, /) -> Upgrade:

@@ -19,7 +19,7 @@ from .web import GET, Echo, answer, last_answer, not_found, talking
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from umslab_runtime.tls import TLSStream
+    from umslab_runtime.streams import HttpStream
 
     from .carriers import Carrier
     from .pki import Pki
@@ -412,7 +412,7 @@ async def test_connection_that_begins_too_late(pki: Pki, autojump_clock: MockClo
 # Upgrades.
 
 
-async def echo_back(stream: TLSStream, first_bytes: bytes, /) -> None:
+async def echo_back(stream: HttpStream, first_bytes: bytes, /) -> None:
     """Carry a switched connection: give back what comes."""
     await stream.send_all(first_bytes)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from umslab_protocol.machines.session_server import SessionRules
     from umslab_protocol.wire.codec import SessionCodec
     from umslab_runtime.session_host import SessionHost
-    from umslab_runtime.tls import TLSStream
+    from umslab_runtime.streams import HttpStream
     from umslab_server.os11.contacts import Contacts
     from umslab_server.os11.registration import Registration
     from umslab_server.sessions import Admitted, SessionService
@@ -60,7 +60,7 @@ class DeviceServer(StreamServer):
         self._new_session_id = new_session_id
         self._on_contact = on_contact
 
-    async def converse(self, stream: TLSStream, *, crowded: bool) -> None:
+    async def converse(self, stream: HttpStream, *, crowded: bool) -> None:
         """Hear who calls, decide, and carry the session that follows."""
         session_id = self._new_session_id()
         machine = AnsweringServer(
