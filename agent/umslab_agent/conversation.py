@@ -8,6 +8,7 @@ from one counter a session. An idle conversation has no task: what is timed goes
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from umslab_agent import inventory
@@ -49,7 +50,9 @@ if TYPE_CHECKING:
     from umslab_runtime.pump import SessionPump
 
 ASK_AGAIN_SECONDS = 60.0
-"""After the server refused to say what the device is to have."""
+"""After the server refused to say what the device is to have, or was too busy to hear what the device is."""
+BUSY = "busy"
+"""The code of an error that says nothing about the message it answers."""
 ALARM_SLACK = 0.001
 """Seconds, so that what is due has happened when the alarm rings."""
 MAX_REASON = 500
@@ -181,7 +184,7 @@ class Conversation:
 
     def _say_reports(self) -> None:
         for make, acknowledged in self._reports.due():
-            self.ask(make, lambda answer, done=acknowledged: done() if answer is not None else None)  # type: ignore[misc]
+            self.ask(make, lambda answer, done=acknowledged: _if_settled(answer, done))  # type: ignore[misc]
 
     # Hearing things.
 
@@ -237,7 +240,10 @@ class Conversation:
             on_answer(answer)
 
     def _info_answered(self, answer: Answer | None) -> None:
-        if isinstance(answer, Ack) and not self._info_known:
+        if _was_busy(answer):
+            self._info_due = self._unit.utc() + timedelta(seconds=ASK_AGAIN_SECONDS)
+            self._set_alarm()
+        elif isinstance(answer, Ack) and not self._info_known:
             self._info_known = True
             self._progressed()
 
@@ -360,3 +366,13 @@ class Conversation:
     def _watch(self) -> None:
         if self._pump.is_open:
             self._unit.world.host.timers.watch(self)
+
+
+def _was_busy(answer: Answer | None) -> bool:
+    return isinstance(answer, Error) and answer.code == BUSY
+
+
+def _if_settled(answer: Answer | None, done: Callable[[], None]) -> None:
+    """Do this when a report has been taken or refused; what was not looked at is told again in the next session."""
+    if answer is not None and not _was_busy(answer):
+        done()

@@ -114,6 +114,21 @@ async def test_a_refused_question_is_asked_again(tmp_path: Path, autojump_clock:
         assert 60 <= trio.current_time() - asked < 61
 
 
+async def test_what_a_busy_server_did_not_hear_is_told_again(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """After a minute, and only then the device is managed: what it is was not stored before."""
+    async with open_desk(tmp_path) as desk:
+        desk.silent_about = {PushSysinfo}
+        device = desk.device()
+        session = await desk.session()
+        push = await session.until_kind(PushSysinfo)
+        session.pump.send(Error(code="busy", message="later", re=push.id))
+        desk.silent_about = set()
+        told = trio.current_time()
+        await device.until_managed()
+
+        assert 60 <= trio.current_time() - told < 61
+
+
 async def test_older_settings_are_ignored_and_acknowledged(tmp_path: Path, autojump_clock: MockClock) -> None:
     """Whatever order pushes come in, the newest version stays."""
     async with open_desk(tmp_path) as desk:
