@@ -20,24 +20,16 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import trio
 
-from umslab_certs.csrattrs import CSR_ATTRIBUTES
-from umslab_protocol.machines.session_server import SessionRules
 from umslab_protocol.wire.close_codes import CloseCode
 from umslab_protocol.wire.codec import JsonCodec
-from umslab_protocol.wire.messages import Heartbeat
 from umslab_runtime.connections import ConnectionServer, Room
 from umslab_runtime.control import ControlServer, open_control_listener
+from umslab_runtime.lag import LagProbe
 from umslab_runtime.session_host import open_session_host
 from umslab_server import backup
-from umslab_server.certificates import encode_issued
 from umslab_server.control.tables import build_control
-from umslab_server.front.automatic import AutomaticFront
-from umslab_server.front.est import Est
-from umslab_server.front.files import FileFront, by_certificate
-from umslab_server.front.pages import Pages
-from umslab_server.front.routes import Router, build_table
-from umslab_server.front.ws_connect import WsConnect
-from umslab_server.os11.ports import Os11Ports, new_session_id
+from umslab_server.front.build import build_front, session_rules
+from umslab_server.os11.ports import Os11Ports
 from umslab_server.registering import count_generations
 from umslab_server.services import Means, Services, open_services, reply_host
 
@@ -49,8 +41,10 @@ if TYPE_CHECKING:
     from umslab_runtime.executor import Executor
     from umslab_runtime.network import Announcement, Listener, Network
     from umslab_runtime.session_host import SessionHost
-    from umslab_server.config import HeartbeatConfig, ServerConfig
+    from umslab_server.config import ServerConfig
+    from umslab_server.front.build import Front
     from umslab_server.front.est import Authentication
+    from umslab_server.service_model import ServiceModel
     from umslab_server.state_folder import StateFolder
 
 log = structlog.get_logger(__name__)
@@ -71,6 +65,8 @@ class Surroundings:
     mdns_on: tuple[str, ...] = ()
     """Addresses from which the user lets this server announce itself; none: those it listens on, where that is free."""
     control_socket: bool = True
+    service_model: ServiceModel | None = None
+    """How slow the server is on purpose; None: not at all."""
 
 
 @dataclass(kw_only=True)
@@ -85,6 +81,8 @@ class Ready:
     root: Path
     token: str
     control: Path | None
+    metrics: str | None
+    """Where metrics are, as `ADDRESS:PORT`; None: nowhere."""
     services: Services
     over: trio.Event
     """Set when `run` has ended in order."""
@@ -99,6 +97,7 @@ class _Doors:
     listeners: list[Listener]
     os11: Os11Ports | None
     control: tuple[trio.SocketListener, Path] | None
+    metrics: Listener | None
 
 
 class UmsServer:
@@ -127,17 +126,7 @@ class UmsServer:
         with self._folder.locked():
             async with AsyncExitStack() as stack:
                 services = await self._open_services(stack)
-                listeners = await self._listen(self._config.port, stack)
-                control = await self._listen_for_control(stack)
-                await self._announce(listeners, stack)
-                await self._open_online_checks(services, stack)
-                host = await stack.enter_async_context(
-                    open_session_host(self._world.clock, write_seconds=self._config.limits.write_seconds)
-                )
-                room = Room(self._config.limits)
-                os11 = await self._open_os11(services, host, room, stack)
-                doors = _Doors(room=room, host=host, listeners=listeners, os11=os11, control=control)
-                await self._serve(services, doors, task_status)
+                await self._serve(services, await self._open_doors(services, stack), task_status)
         self._over.set()
 
     async def _open_services(self, stack: AsyncExitStack) -> Services:
@@ -153,9 +142,25 @@ class UmsServer:
         )
         return await open_services(self._config, self._folder, means, stack)
 
-    async def _listen(self, port: int, stack: AsyncExitStack) -> list[Listener]:
+    async def _open_doors(self, services: Services, stack: AsyncExitStack) -> _Doors:
+        config = self._config
+        listeners = await self._listen(config.listen, config.port, stack)
+        control = await self._listen_for_control(stack)
+        metrics = None
+        if config.metrics.port is not None:
+            (metrics,) = await self._listen([config.metrics.listen], config.metrics.port, stack)
+        await self._announce(listeners, stack)
+        await self._open_online_checks(services, stack)
+        host = await stack.enter_async_context(
+            open_session_host(self._world.clock, write_seconds=config.limits.write_seconds)
+        )
+        room = Room(config.limits)
+        os11 = await self._open_os11(services, host, room, stack)
+        return _Doors(room=room, host=host, listeners=listeners, os11=os11, control=control, metrics=metrics)
+
+    async def _listen(self, hosts: Sequence[str], port: int, stack: AsyncExitStack) -> list[Listener]:
         listeners = []
-        for host in self._config.listen:
+        for host in hosts:
             listeners.append(await self._world.network.listen(host, port))
             stack.callback(listeners[-1].close)
         return listeners
@@ -171,11 +176,11 @@ class UmsServer:
             services,
             communication,
             host,
-            listeners=await self._listen(self._config.os11_port, stack),
-            file_listeners=await self._listen(self._config.os11_file_transfer_port, stack),
+            listeners=await self._listen(self._config.listen, self._config.os11_port, stack),
+            file_listeners=await self._listen(self._config.listen, self._config.os11_file_transfer_port, stack),
             network=self._world.network,
             codec=self._world.codec,
-            rules=self._rules(),
+            rules=session_rules(self._config),
             server_name=self._name,
             room=room,
             check_time=self._world.check_time,
@@ -204,37 +209,16 @@ class UmsServer:
             )
             self._announcement = await stack.enter_async_context(announcing)
 
-    def _build_front(self, services: Services, host: SessionHost) -> Router:
-        config = self._config
-        est = Est(
-            services.enrolment,
-            self._world.authentication,
-            ca_certificates=services.certificates.ca_certificates,
-            csr_attributes=CSR_ATTRIBUTES,
-            wrapping=config.enrolment.body,
-            encode_certificate=encode_issued,
-        )
-        ws_connect = WsConnect(
-            services.sessions,
+    def _build_front(self, services: Services, host: SessionHost) -> Front:
+        return build_front(
+            self._config,
+            services,
             host,
             codec=self._world.codec,
-            rules=self._rules(),
+            authentication=self._world.authentication,
+            version=self._version,
             server_name=self._name,
-            new_session_id=new_session_id,
-        )
-        pages = Pages(services.status, self._version)
-        files = FileFront(services.files, by_certificate(services.sessions))
-        automatic = AutomaticFront(services.automatic)
-        return Router(build_table(est, ws_connect, pages, files, automatic, est_alias=config.enrolment.alias))
-
-    def _rules(self) -> SessionRules:
-        config = self._config
-        return SessionRules(
-            hello_within=config.sessions.hello_seconds,
-            ping_after=config.sessions.ping_seconds,
-            pong_within=config.sessions.pong_seconds,
-            max_message_bytes=config.sessions.message_bytes,
-            heartbeat=_heartbeat(config.heartbeat),
+            service_model=self._world.service_model,
         )
 
     async def _serve(
@@ -243,8 +227,9 @@ class UmsServer:
         doors: _Doors,
         task_status: trio.TaskStatus[Ready],
     ) -> None:
+        front = self._build_front(services, doors.host)
         connections = ConnectionServer(
-            self._build_front(services, doors.host),
+            front.router,
             context=services.certificates.context,
             limits=self._config.limits,
             clock=self._world.clock,
@@ -270,6 +255,8 @@ class UmsServer:
                 background.start_soon(services.online_checks.run)
             if doors.control is not None:
                 background.start_soon(self._build_control(services, connections).serve, doors.control[0])
+            if doors.metrics is not None:
+                background.start_soon(self._serve_metrics, doors.metrics, services, front, connections)
             async with trio.open_nursery() as serving:
                 serving.start_soon(connections.serve, doors.listeners)
                 if os11 is not None:
@@ -282,6 +269,7 @@ class UmsServer:
                         root=self._folder.web / "root.pem",
                         token=str(services.certificates.token),
                         control=None if doors.control is None else doors.control[1],
+                        metrics=None if doors.metrics is None else str(doors.metrics.address),
                         services=services,
                         over=self._over,
                     )
@@ -313,6 +301,21 @@ class UmsServer:
             backup=lambda path: self._backup(Path(path)),
         )
         return ControlServer(control.handle)
+
+    async def _serve_metrics(
+        self, listener: Listener, services: Services, front: Front, connections: ConnectionServer
+    ) -> None:
+        # Who does not ask for metrics need not wait for their library.
+        from umslab_runtime.metrics import serve_metrics  # noqa: PLC0415
+        from umslab_server.metrics import ServerMetrics  # noqa: PLC0415
+
+        probe = LagProbe()
+        metrics = ServerMetrics(
+            version=self._version, services=services, front=front, connections=connections, lag=probe.late
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(probe.run)
+            await serve_metrics(listener, metrics.collect, clock=self._world.clock, server_name=self._name)
 
     async def _drain(
         self, services: Services, connections: ConnectionServer, os11: Os11Ports | None, serving: trio.Nursery
@@ -350,9 +353,3 @@ class UmsServer:
 
 def _addresses(listeners: Sequence[Listener]) -> list[str]:
     return [str(listener.address) for listener in listeners]
-
-
-def _heartbeat(config: HeartbeatConfig) -> Heartbeat | None:
-    if not config.enabled:
-        return None
-    return Heartbeat(intervalSeconds=config.interval_hours * 3600, offsetSeconds=config.offset_minutes * 60)

@@ -228,6 +228,15 @@ class WakeConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             parse_subnet(subnet)
 
 
+class MetricsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Metrics for Prometheus, on a port of their own without TLS."""
+
+    port: Port | None = None
+    """Where `GET /metrics` is answered; 0 takes any free one. Off without a value."""
+    listen: Text = "127.0.0.1"
+    """Literal address of that port."""
+
+
 class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole configuration of `umslab serve`."""
 
@@ -258,6 +267,7 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     online_check: OnlineCheckConfig = field(default_factory=OnlineCheckConfig)
     scan: ScanConfig = field(default_factory=ScanConfig)
     wake_on_lan: WakeConfig = field(default_factory=WakeConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
 
     @property
     def os11_port(self) -> int:

@@ -9,6 +9,7 @@ devices are let in by their key (os11/contacts.py); from the hello on their sess
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,8 @@ class DeviceSessions:
         self._handlers = handlers
         self._on_greeted = on_greeted
         self._stopping = False
+        self.messages: Counter[type] = Counter()
+        """Messages of devices by type."""
         reach.presence.on_deregistered = self._deregistered
 
     def stop(self) -> None:
@@ -113,6 +116,7 @@ class DeviceSessions:
 
     async def received(self, session: LiveSession, message: Message) -> None:
         """Handle one message of a device."""
+        self.messages[type(message)] += 1
         if isinstance(message, Hello):
             await self._greeted(session, message)
         elif isinstance(message, Ack | Error | Result):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -58,6 +59,7 @@ class LiveSession:
 
     __slots__ = (
         "_last_id",
+        "_sent",
         "_waiting",
         "admitted",
         "info_digest",
@@ -67,13 +69,17 @@ class LiveSession:
         "told_deleted",
     )
 
-    def __init__(self, admitted: Admitted, session_id: str, pump: SessionPump) -> None:
+    def __init__(
+        self, admitted: Admitted, session_id: str, pump: SessionPump, sent: Counter[type] | None = None
+    ) -> None:
+        """`sent` counts the messages that the server sends, by type; all sessions share one."""
         self.admitted = admitted
         self.told_deleted = False
         self.info_digest = admitted.info_digest  # of what is stored now
         self.settings_sent = 0  # the greatest version that was sent in this session
         self.session_id = session_id
         self.pump = pump
+        self._sent = Counter() if sent is None else sent
         self._last_id = 0
         self._waiting: dict[int, OnAnswer] | None = None  # made when needed: most sessions are idle
 
@@ -85,7 +91,11 @@ class LiveSession:
     def send(self, message: Message) -> None:
         """Send a message; does nothing on a session that is closing."""
         if self.pump.is_open:
-            self.pump.send(message)
+            self._say(message)
+
+    def _say(self, message: Message) -> None:
+        self._sent[type(message)] += 1
+        self.pump.send(message)
 
     def order(self, make: Callable[[int], Message], on_answer: OnAnswer) -> bool:
         """Send a message that wants an answer; `make` gets its id. Tells whether it was sent.
@@ -102,7 +112,7 @@ class LiveSession:
             return False
         self._last_id += 1
         self._waiting[self._last_id] = on_answer
-        self.pump.send(make(self._last_id))
+        self._say(make(self._last_id))
         return True
 
     def answered(self, answer: Answer) -> None:

@@ -24,6 +24,7 @@ from sqlalchemy import create_engine, event, func, select, text
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
+from umslab_runtime.latencies import Latencies
 from umslab_runtime.mailbox import Mailbox, Reply
 from umslab_runtime.pulse import Pulse
 from umslab_server import schema, tables
@@ -117,6 +118,10 @@ class Store:
         self._under_way: list[_Change[Any]] = []
         self._connections: list[Connection] = []
         self.feed = Pulse()
+        self.commits = Latencies()
+        """From a batch's begin to its being on disk, in seconds."""
+        self.changes = 0
+        """How many were committed, since the start."""
 
     def open(self) -> None:
         """Open or create the file, check and migrate it. Raises `StoreError` saying what is wrong with which file."""
@@ -134,6 +139,11 @@ class Store:
             self.close()
             raise StoreError(f"{self._path} cannot be opened as a registry: {_plain(error)}") from error
         self.feed.advance(last or 0)
+
+    @property
+    def waiting(self) -> int:
+        """Changes that wait for their commit."""
+        return len(self._waiting) + len(self._under_way)
 
     def close(self) -> None:
         """Close the file; call it when `run` has ended."""
@@ -210,9 +220,11 @@ class Store:
             await self._commit()
 
     async def _commit(self) -> None:
-        batch = self._under_way
+        batch, began = self._under_way, self._clock.monotonic()
         outcomes, last_event = await self._writer.run(lambda: self._commit_batch(batch))
         self._under_way = []
+        self.commits.record(self._clock.monotonic() - began)
+        self.changes += len(batch)
         for change, outcome in zip(batch, outcomes, strict=True):
             if outcome.error is None:
                 change.reply.put(outcome.value)

@@ -34,6 +34,7 @@ from umslab_protocol.wire.provenance import FORMATS
 from umslab_server.commanding import parameters as checked
 from umslab_server.config import ServerConfig
 from umslab_server.reports import KEPT_ASSET_EVENTS, KEPT_LOGONS
+from umslab_server.service_model import ServiceModel, ServiceTime, ServiceTimes
 from umslab_server.sessions import MAX_UNANSWERED
 
 if TYPE_CHECKING:
@@ -89,6 +90,23 @@ def settings() -> str:
             rows.append((f"`{prefix}{entry.name}`", f"`{shown}`", sentences[entry.name]))
 
     walk(ServerConfig, "")
+    return _table(("Key", "Default", "Meaning"), rows)
+
+
+def service_model() -> str:
+    """Every key of the file of `--service-model`; the times in one row each."""
+    rows: list[tuple[object, ...]] = []
+    for kind, prefix in ((ServiceModel, ""), (ServiceTimes, "times."), (ServiceTime, "times.KIND.")):
+        sentences = _docstrings(kind)
+        for entry in msgspec.structs.fields(kind):
+            default = None if entry.required else _default(entry)
+            if isinstance(default, ServiceTime):
+                shown = f"mean {default.mean:g} s, {default.distribution}, spread {default.spread:g}"
+            elif isinstance(default, ServiceTimes):
+                continue
+            else:
+                shown = "required" if entry.required else f"`{msgspec.json.encode(default).decode()}`"
+            rows.append((f"`{prefix}{entry.name}`", shown, sentences[entry.name]))
     return _table(("Key", "Default", "Meaning"), rows)
 
 
@@ -344,6 +362,7 @@ def commands() -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     "settings": settings,
+    "service-model": service_model,
     "firmware": firmware,
     "failures": failures,
     "formats": formats,

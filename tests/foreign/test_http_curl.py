@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import prometheus
+
 from . import openssl
 from .curl import CURL, EstByCurl, curl
 from .openssl import fresh_unit_id
@@ -207,3 +209,15 @@ def test_certificates_can_be_written_otherwise(other_est: EstByCurl) -> None:
     (certificate,) = read_body(answer.body)
     shown = run("openssl", "x509", "-noout", "-pubkey", stdin=certificate.encode()).out
     assert shown == openssl.public_key_of(key)
+
+
+def test_curl_scrapes_metrics(tmp_path: Path) -> None:
+    """A plain HTTP answer on the port for metrics; what curl did before is counted in it, for any linter to read."""
+    with running_ums(tmp_path, "metrics.port=0") as ums:
+        curl(ums.url("/info"), root=ums.root)
+        answer = curl(json.loads((tmp_path / "ready.json").read_text())["metrics"])
+    families = prometheus.read(answer.body.decode())
+
+    assert (200, "text/plain; version=0.0.4; charset=utf-8") == (answer.status, answer.header("content-type"))
+    assert [] == prometheus.problems(families)
+    assert 1 == prometheus.value(families, "umslab_http_requests_total", path="/info", status="200")

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from umslab_runtime.http import Headers, Response
     from umslab_runtime.network import Network
     from umslab_runtime.tls import TLSStream
+    from umslab_server.service_model import ServiceModel
     from umslab_server.services import Services
     from umslab_server.store import Event
 
@@ -230,7 +231,9 @@ class World:
         await self.ready.over.wait()
 
 
-def surroundings(network: Network, *, real: bool = False, control: bool = False) -> Surroundings:
+def surroundings(
+    network: Network, *, real: bool = False, control: bool = False, service_model: ServiceModel | None = None
+) -> Surroundings:
     """The world of a test server: everything inline, virtual dates unless `real`."""
     return Surroundings(
         network=network,
@@ -241,6 +244,7 @@ def surroundings(network: Network, *, real: bool = False, control: bool = False)
         authentication=BasicAuthentication(),
         check_time=real,
         control_socket=control,
+        service_model=service_model,
     )
 
 
@@ -252,14 +256,14 @@ async def open_world(
     real: bool = False,
     control: bool = False,
     memory: MemoryNetwork | None = None,
+    service_model: ServiceModel | None = None,
 ) -> AsyncIterator[World]:
     """Run a server on `path`; doing so again is a restart, on the same network if it is given."""
     memory = memory or MemoryNetwork(latency=0.001)
     server_network: Network = TrioNetwork() if real else memory.host(SERVER)
     used = chosen or config()
-    server = UmsServer(
-        used, StateFolder(path / "server"), surroundings(server_network, real=real, control=control), version="test"
-    )
+    around = surroundings(server_network, real=real, control=control, service_model=service_model)
+    server = UmsServer(used, StateFolder(path / "server"), around, version="test")
     scope = trio.CancelScope()
 
     async def run(task_status: trio.TaskStatus[Ready]) -> None:

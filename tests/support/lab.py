@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from umslab_agent.nearby import Nowhere
     from umslab_runtime.clock import Clock
     from umslab_runtime.network import Network
+    from umslab_server.service_model import ServiceModel
     from umslab_server.services import Services
 
 # The calendar of virtual labs. Certificates are made by this clock and OpenSSL is told not to look at dates.
@@ -145,6 +146,7 @@ class Lab:
     server_scope: trio.CancelScope
     contexts: TlsContexts
     seed: int | None
+    service_model: ServiceModel | None = None
 
     @property
     def services(self) -> Services:
@@ -242,7 +244,13 @@ class Lab:
         self.config = _with_ports(config or self.config, self.ready)
         self.server_scope = trio.CancelScope()
         self.server, self.ready = await _start(
-            self.nursery, self.path, self.server_network, self.clock, self.config, self.server_scope
+            self.nursery,
+            self.path,
+            self.server_network,
+            self.clock,
+            self.config,
+            self.server_scope,
+            self.service_model,
         )
 
 
@@ -257,7 +265,13 @@ async def live(lab_device: LabDevice) -> None:
 
 
 async def _start(
-    nursery: trio.Nursery, path: Path, network: Network, clock: Clock, config: ServerConfig, scope: trio.CancelScope
+    nursery: trio.Nursery,
+    path: Path,
+    network: Network,
+    clock: Clock,
+    config: ServerConfig,
+    scope: trio.CancelScope,
+    service_model: ServiceModel | None,
 ) -> tuple[UmsServer, Ready]:
     server = UmsServer(
         config,
@@ -271,6 +285,7 @@ async def _start(
             authentication=BasicAuthentication(),
             check_time=isinstance(clock, SystemClock),
             control_socket=False,
+            service_model=service_model,
         ),
         version="test",
     )
@@ -304,6 +319,7 @@ async def open_lab(
     latency: float = 0.001,
     days: float = 5,
     seed: int | None = None,
+    service_model: ServiceModel | None = None,
 ) -> AsyncIterator[Lab]:
     """Open a lab: `real` means loopback sockets and the machine's clock, otherwise memory network and virtual dates.
 
@@ -322,7 +338,7 @@ async def open_lab(
         stack.enter_context(trio.fail_after(60 if real else days * 86_400))
         host = await stack.enter_async_context(open_session_host(clock, write_seconds=20.0))
         nursery = await stack.enter_async_context(trio.open_nursery())
-        server, ready = await _start(nursery, path, server_network, clock, chosen, scope)
+        server, ready = await _start(nursery, path, server_network, clock, chosen, scope, service_model)
         yield Lab(
             path=path,
             clock=clock,
@@ -337,5 +353,6 @@ async def open_lab(
             server_scope=scope,
             contexts=TlsContexts(check_time=real),
             seed=seed,
+            service_model=service_model,
         )
         nursery.cancel_scope.cancel()

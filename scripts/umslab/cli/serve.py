@@ -11,6 +11,11 @@ Examples:
     umslab serve --os11-port 31001 --file-transfer-port 31003
     umslab serve --listen 192.168.7.10 --name ums.lab.example --allow-remote
     umslab serve --mdns
+    umslab serve --metrics 9464
+    umslab serve --service-model slow.toml
+
+The file of --service-model makes the server as slow as a busy UMS: workers and queue as documented by the vendor (50,
+no limit), service times that are assumed, because nobody has published them. An empty file has these defaults.
 """
 
 from __future__ import annotations
@@ -44,6 +49,7 @@ from umslab_runtime.tuning import tune_interpreter
 from umslab_server.app import Ready, Surroundings, UmsServer
 from umslab_server.config import ServerConfig
 from umslab_server.front.est import AUTHENTICATION_GROUP
+from umslab_server.service_model import ServiceModel
 from umslab_server.state_folder import StateFolder, StateFolderError
 from umslab_server.store import StoreError
 
@@ -81,6 +87,24 @@ def serve(
     ready_file: Annotated[
         Path | None, typer.Option("--ready-file", metavar="FILE", help="Write JSON once connections are accepted.")
     ] = None,
+    metrics: Annotated[
+        int | None,
+        typer.Option(
+            "--metrics",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Serve Prometheus metrics at http://127.0.0.1:PORT/metrics; 0: any free port.",
+        ),
+    ] = None,
+    service_model: Annotated[
+        Path | None,
+        typer.Option(
+            "--service-model",
+            metavar="FILE",
+            help="TOML file: workers, queue and service times of a simulated busy server. Off without it.",
+        ),
+    ] = None,
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Let addresses other than loopback be listened on.")
     ] = False,
@@ -101,18 +125,20 @@ def serve(
         raise UserError("--log-level is debug, info, warning or error", exit_codes.USAGE)
     logs.configure(as_json=log_json, level=log_level)
     os11 = {"os11.port": os11_port, "os11.file_transfer_port": file_transfer_port}
-    flags = _flags(listen=listen, port=port, names=name, **os11) + [
-        settings.parse_assignment(text) for text in set_ or []
-    ]
+    flags = _flags({"listen": listen, "port": port, "names": name, "metrics.port": metrics, **os11})
+    flags += [settings.parse_assignment(text) for text in set_ or []]
     if mdns or mdns_on:
         flags.append(("mdns.enabled", True))
     loaded = settings.load(ServerConfig, file=config, environment=_environment(), flags=flags)
     _refuse_remote(loaded, allow_remote=allow_remote)
+    slowness = None
+    if service_model is not None:
+        slowness = settings.load(ServiceModel, file=service_model, environment={}, flags=[])
     policy = _policy(i_own or [])
     folder = StateFolder((state or DEFAULT_STATE).absolute() / "server")
     try:
         named = _speaking_from(mdns_on or [], loaded)
-        run_async(_run, loaded, folder, ready_file, named, policy)
+        run_async(_run, loaded, folder, ready_file, named, policy, slowness)
     except InvalidValueError as error:
         raise UserError(str(error), exit_codes.USAGE) from None
     except (StateFolderError, StoreError, CertificateError, ListenError, TargetRefusedError) as error:
@@ -127,12 +153,12 @@ def _environment() -> os._Environ[str]:
     return os.environ
 
 
-def _flags(**given: Any) -> list[tuple[str, Any]]:
+def _flags(given: dict[str, Any]) -> list[tuple[str, Any]]:
     return [(key, value) for key, value in given.items() if value is not None and value != []]
 
 
 def _refuse_remote(config: ServerConfig, *, allow_remote: bool) -> None:
-    for host in config.listen:
+    for host in (*config.listen, config.metrics.listen):
         try:
             address = ipaddress.ip_address(host)
         except ValueError:
@@ -161,7 +187,12 @@ def _policy(owned: list[str]) -> TargetPolicy:
 
 
 async def _run(
-    config: ServerConfig, folder: StateFolder, ready_file: Path | None, mdns_on: tuple[str, ...], policy: TargetPolicy
+    config: ServerConfig,
+    folder: StateFolder,
+    ready_file: Path | None,
+    mdns_on: tuple[str, ...],
+    policy: TargetPolicy,
+    service_model: ServiceModel | None,
 ) -> None:
     raise_descriptor_limit()
     world = Surroundings(
@@ -172,13 +203,14 @@ async def _run(
         codec=plugins.load(ENTRY_POINT_GROUP, config.sessions.codec),
         authentication=plugins.load(AUTHENTICATION_GROUP, config.enrolment.authentication),
         mdns_on=mdns_on,
+        service_model=service_model,
     )
     server = UmsServer(config, folder, world, version=__version__)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, server, nursery.cancel_scope)
         ready: Ready = await nursery.start(server.run)
         tune_interpreter()
-        _announce(ready, folder, ready_file)
+        _announce(ready, folder, ready_file, service_model)
         nursery.start_soon(_cancel_when_over, ready, nursery.cancel_scope)
 
 
@@ -198,7 +230,7 @@ async def _stop_on_signal(server: UmsServer, scope: trio.CancelScope) -> None:
             break
 
 
-def _announce(ready: Ready, folder: StateFolder, ready_file: Path | None) -> None:
+def _announce(ready: Ready, folder: StateFolder, ready_file: Path | None, service_model: ServiceModel | None) -> None:
     about = {
         "version": 1,
         "addresses": ready.addresses,
@@ -207,11 +239,16 @@ def _announce(ready: Ready, folder: StateFolder, ready_file: Path | None) -> Non
         "root": str(ready.root),
         "token": ready.token,
         "control": None if ready.control is None else str(ready.control),
+        "metrics": None if ready.metrics is None else f"http://{ready.metrics}/metrics",
     }
     text = msgspec.json.format(msgspec.json.encode(about)) + b"\n"
     write_private(folder.about, text)
     if ready_file is not None:
         write_private(ready_file.absolute(), text)
+    more = "" if about["metrics"] is None else f"  metrics               {about['metrics']}\n"
+    if service_model is not None:
+        queue = "a queue without limit" if service_model.queue is None else f"a queue of {service_model.queue}"
+        more += f"  slow on purpose       {service_model.workers} workers, {queue} (--service-model)\n"
     print(
         f"umslab {__version__}: a simulated UMS, not affiliated with IGEL\n"
         f"  listening on          {', '.join(ready.addresses)}\n"
@@ -219,6 +256,7 @@ def _announce(ready: Ready, folder: StateFolder, ready_file: Path | None) -> Non
         f"  files for OS 11       {', '.join(ready.file_transfer_addresses) or 'off'}\n"
         f"  communication token   {ready.token}\n"
         f"  web root certificate  {ready.root}\n"
+        f"{more}"
         f"  state folder          {folder.path}",
         file=sys.stderr,
     )

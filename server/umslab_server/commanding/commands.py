@@ -76,6 +76,12 @@ class Commands:
         self._open = 0
         self._starting = 0
         self._gone_meanwhile: set[str] = set()
+        self.states = self._journal.states
+
+    @property
+    def open_tasks(self) -> int:
+        """Commands to devices that are not over."""
+        return self._open
 
     # For people.
 

@@ -7,6 +7,7 @@ execution ID lets the device answer the second time without doing it again.
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -67,6 +68,8 @@ class Journal:
         self._on_over = on_over
         self._box: Mailbox[Record] = Mailbox(MAX_RECORDS)
         self._finished = 0
+        self.states: Counter[str] = Counter()
+        """How often a task came into a state, since the start."""
 
     def open(self, finished: int) -> None:
         """Begin with the number of finished tasks in the registry."""
@@ -117,6 +120,7 @@ class Journal:
 
     def _tell(self, batch: Sequence[Record], stamp: str) -> None:
         for record in batch:
+            self.states[record.state] += 1
             run = record.task.run
             run.note(record.task, record.state, record.message, stamp)
             if record.reply is not None:

@@ -8,6 +8,7 @@ hello of a new boot is noted (device_sessions.py), in the same transaction.
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -63,6 +64,8 @@ class Configuration:
         self._written = written
         self._documents = DocumentCache()
         self._acknowledgements = Acknowledgements(store)
+        self.outcomes: Counter[str] = Counter()
+        """How many settings messages were `sent`, and how many of those `acknowledged` and `refused`."""
         self._window = Window(UNANSWERED, PATIENCE_SECONDS)
         self.run = self._acknowledgements.run
         """Keeps what devices acknowledge; to be kept running."""
@@ -173,15 +176,19 @@ class Configuration:
         def answered(answer: Answer | None) -> None:
             self._window.answered(ticket)
             if isinstance(answer, Ack):
+                self.outcomes["acknowledged"] += 1
                 self._acknowledgements.put(Acknowledged(unit_id, version, digest))
             elif isinstance(answer, Error):
+                self.outcomes["refused"] += 1
                 self._note_refused(unit_id, version, answer)
             elif answer is None:  # an OS 11 device has said goodbye at the same moment
                 self._reach.call_soon(unit_id)
 
         session.settings_sent = max(session.settings_sent, version)
         make = partial(document.message, version=version, re=re, written=self._written)
-        if not session.order(make, answered):
+        if session.order(make, answered):
+            self.outcomes["sent"] += 1
+        else:
             self._window.answered(ticket)
 
     def _note_refused(self, unit_id: UnitId, version: int, error: Error) -> None:

@@ -9,6 +9,7 @@ section 4.2.3).
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from umslab_protocol.errors import InvalidValueError
@@ -72,6 +73,8 @@ class Est:
         self._csr_attributes = csr_attributes
         self._wrapping = wrapping
         self._encode_certificate = encode_certificate
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        """How often an operation (`enrol`, `renew`) ended how."""
 
     async def cacerts(self, request: Request) -> Response:
         """RFC 7030 section 4.1: everybody may ask."""
@@ -95,7 +98,7 @@ class Est:
         if isinstance(der, Response):
             return der
         try:
-            return self._conclude(await self._enrolment.enrol(der, key, request.peer.address.host))
+            return self._conclude("enrol", await self._enrolment.enrol(der, key, request.peer.address.host))
         except StoreError:
             return _BUSY
 
@@ -108,11 +111,13 @@ class Est:
         if isinstance(der, Response):
             return der
         try:
-            return self._conclude(await self._enrolment.renew(der, presented, request.peer.address.host))
+            return self._conclude("renew", await self._enrolment.renew(der, presented, request.peer.address.host))
         except StoreError:
             return _BUSY
 
-    def _conclude(self, answer: Issued | EnrolmentRefused) -> Response:
+    def _conclude(self, operation: str, answer: Issued | EnrolmentRefused) -> Response:
+        outcome = "issued" if isinstance(answer, Issued) else _OUTCOMES.get(answer.status, "refused")
+        self.outcomes[operation, outcome] += 1
         if isinstance(answer, Issued):
             return self._answer(CERTS_ONLY, self._encode_certificate(answer.certificate), "PKCS7")
         if answer.status == 401:
@@ -128,6 +133,7 @@ class Est:
         return text_response(401, message, [("WWW-Authenticate", self._authentication.challenge)])
 
 
+_OUTCOMES = {202: "waiting", 400: "invalid", 401: "wrong-key", 429: "slowed-down", 503: "unavailable"}
 _BUSY = text_response(503, "the registry is busy", [retry_after(BUSY_SECONDS)])
 
 

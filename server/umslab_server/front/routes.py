@@ -7,6 +7,7 @@ decided here and behind (M2).
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from umslab_protocol.wire import paths
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from umslab_server.front.ws_connect import WsConnect
 
 DEVICE_TLS = "TLSv1.3"  # T2
+OTHER = "other"
 
 
 class Handler(Protocol):
@@ -38,10 +40,17 @@ class Router:
         A path that ends in a slash stands for what is one step below it.
         """
         self._table = table
+        self.answers: Counter[tuple[str, int]] = Counter()
+        """How often a path of the table (or `other`) was answered with a status; 101 for an upgrade."""
 
     async def __call__(self, request: Request, /) -> Response | Upgrade:
         """Find the handler, or answer 403, 404, 405."""
-        methods = self._table.get(request.path) or self._table.get(_folder(request.path))
+        path = next((one for one in (request.path, _folder(request.path)) if one in self._table), None)
+        answer = await self._answer(request, None if path is None else self._table[path])
+        self.answers[path or OTHER, 101 if isinstance(answer, Upgrade) else answer.status] += 1
+        return answer
+
+    async def _answer(self, request: Request, methods: dict[str, Handler] | None) -> Response | Upgrade:
         if methods is None:
             return text_response(404, "there is nothing at this path")
         if request.path.startswith((paths.DEVICE_CONNECTOR, paths.EST_ALIAS)) and (

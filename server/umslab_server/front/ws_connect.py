@@ -7,6 +7,7 @@ are SIMULATED (NP6, NP18).
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from umslab_protocol.machines.session import Received
     from umslab_protocol.wire.codec import SessionCodec
     from umslab_runtime.session_host import SessionHost
-    from umslab_runtime.tls import TLSStream
+    from umslab_runtime.streams import HttpStream
     from umslab_server.sessions import Admitted, SessionService
 
 
@@ -47,6 +48,8 @@ class WsConnect:
         self._rules = rules
         self._server_name = server_name
         self._new_session_id = new_session_id
+        self.sent: Counter[type] = Counter()
+        """Messages sent in all sessions by type, without `welcome`."""
 
     async def get(self, request: Request) -> Response | Upgrade:
         """Answer 101, or say why not; the certificate counts as used only for a request that does open a WebSocket."""
@@ -63,7 +66,7 @@ class WsConnect:
             return _refuse(admitted)
         return Upgrade(headers, partial(self._run, admitted))
 
-    async def _run(self, admitted: Admitted, stream: TLSStream, first_bytes: bytes, /) -> None:
+    async def _run(self, admitted: Admitted, stream: HttpStream, first_bytes: bytes, /) -> None:
         session_id = self._new_session_id()
         machine = ServerSession(
             codec=self._codec,
@@ -72,7 +75,7 @@ class WsConnect:
             session_id=session_id,
             now=self._host.clock.monotonic(),
         )
-        session = LiveSession(admitted, session_id, self._host.pump(machine, stream))
+        session = LiveSession(admitted, session_id, self._host.pump(machine, stream), self.sent)
         service = self._service
 
         async def on_received(received: Received) -> None:

@@ -8,10 +8,12 @@ import signal
 import socket
 import ssl
 import stat
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import prometheus
 from tests.support.process import QUICK_KEYS, ServerProcess, run_umslab
 from umslab_certs.chain import fingerprint, load_pem_certificates
 
@@ -50,7 +52,8 @@ def test_the_ready_file_tells_all_a_script_needs(fresh: ServerProcess, tmp_path:
 
     assert b"200 " in _get(fresh, "/ums/check-status")[:13]
     ports = {"addresses", "os11_addresses", "file_transfer_addresses"}
-    assert {"version", *ports, "root", "token", "control"} == set(about)
+    assert {"version", *ports, "root", "token", "control", "metrics"} == set(about)
+    assert about["metrics"] is None
     assert str(fingerprint(root).token) == about["token"]
     assert 0o600 == stat.S_IMODE((tmp_path / "ready.json").stat().st_mode)
 
@@ -183,3 +186,47 @@ def test_owned_host_without_an_address_is_named(tmp_path: Path) -> None:
     assert 2 == done.returncode
     assert "--i-own no..name" in done.stderr
     assert not (tmp_path / "new").exists()
+
+
+def test_metrics_on_a_port_of_their_own(fresh: ServerProcess) -> None:
+    """`--metrics 0` takes a free port of loopback and tells which; what it says is well-formed."""
+    fresh.arguments = (*QUICK_KEYS, "--metrics", "0")
+    fresh.start()
+    host, _, port = fresh.about["metrics"].removeprefix("http://").removesuffix("/metrics").partition(":")
+    connection = HTTPConnection(host, int(port), timeout=30)
+    connection.request("GET", "/metrics")
+    answer = connection.getresponse()
+    families = prometheus.read(answer.read().decode())
+    connection.close()
+
+    assert (200, "127.0.0.1") == (answer.status, host)
+    assert [] == prometheus.problems(families)
+    assert 0 == prometheus.value(families, "umslab_sessions")
+    assert fresh.about["metrics"] in "".join(fresh.lines)
+
+
+def test_metrics_for_other_machines_are_a_decision(tmp_path: Path) -> None:
+    """As every address that is not loopback."""
+    done = run_umslab("serve", "--state", str(tmp_path), "--metrics", "0", "--set", "metrics.listen=0.0.0.0")
+
+    assert 2 == done.returncode
+    assert "--allow-remote" in done.stderr
+
+
+def test_slow_on_purpose(fresh: ServerProcess, tmp_path: Path) -> None:
+    """`--service-model` says so, and is; an empty file has the documented defaults."""
+    (tmp_path / "slow.toml").write_text("")
+    fresh.arguments = (*QUICK_KEYS, "--service-model", str(tmp_path / "slow.toml"))
+    fresh.start()
+
+    assert "slow on purpose       50 workers, a queue without limit" in "".join(fresh.lines)
+
+
+def test_a_wrong_service_model(tmp_path: Path) -> None:
+    """The line, the key, and exit code 2; nothing is started."""
+    (tmp_path / "slow.toml").write_text("workers = 5\nqueues = 3\n")
+    done = run_umslab("serve", "--state", str(tmp_path / "state"), "--service-model", str(tmp_path / "slow.toml"))
+
+    assert 2 == done.returncode
+    assert "slow.toml, line 2: unknown key queues" in done.stderr
+    assert not (tmp_path / "state").exists()
