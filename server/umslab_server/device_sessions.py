@@ -13,7 +13,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from umslab_certs.chain import parse_certificate
 from umslab_certs.csr import device_unit_id
@@ -43,6 +43,14 @@ NO_CERTIFICATE = NotAdmitted(
     403, Refusal.NO_CERTIFICATE, "ws-connect needs the client certificate that enrolment issued"
 )
 _ENDS_OF_CONTACT = {CloseCode.NORMAL, CloseCode.GOING_AWAY, CloseCode.DEREGISTERED}
+# Made once, because every connect runs them.
+_CERTIFICATE = select(certificate).where(certificate.c.sha256 == bindparam("digest"))
+_USE = certificate.update().where(certificate.c.sha256 == bindparam("digest"))
+_SUPERSEDE = certificate.update().where(
+    certificate.c.unit_id == bindparam("which"),
+    certificate.c.id < bindparam("newest"),
+    certificate.c.superseded_at.is_(None),
+)
 BUSY = NotAdmitted(503, Refusal.BUSY, "the registry is busy", retry_after=5.0)
 
 
@@ -249,7 +257,7 @@ def _judge(connection: Connection, unit_id: UnitId, digest: str | None) -> tuple
 
 
 def _certificate(connection: Connection, digest: str) -> RowMapping | None:
-    return connection.execute(select(certificate).where(certificate.c.sha256 == digest)).mappings().first()
+    return connection.execute(_CERTIFICATE, {"digest": digest}).mappings().first()
 
 
 def _why_refused(row: RowMapping | None) -> NotAdmitted | None:
@@ -266,18 +274,9 @@ def _why_refused(row: RowMapping | None) -> NotAdmitted | None:
 def _first_use(writer: Writer, row: RowMapping) -> None:
     """Mark the first use of a certificate: older ones are superseded, its one-time key is spent (K5)."""
     unit_id, digest = row["unit_id"], row["sha256"]
-    writer.connection.execute(
-        certificate.update().where(certificate.c.sha256 == digest).values(first_used_at=writer.stamp)
-    )
-    writer.connection.execute(
-        certificate.update()
-        .where(
-            certificate.c.unit_id == unit_id,
-            certificate.c.id < row["id"],
-            certificate.c.superseded_at.is_(None),
-        )
-        .values(superseded_at=writer.stamp)
-    )
+    writer.connection.execute(_USE, {"digest": digest, "first_used_at": writer.stamp})
+    older = {"which": unit_id, "newest": row["id"], "superseded_at": writer.stamp}
+    writer.connection.execute(_SUPERSEDE, older)
     if row["key_id"] is not None:
         keys.spend(writer, row["key_id"])
     writer.event("certificate-first-used", actor="device", unit_id=unit_id, serial=row["serial"])

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec import Struct
-from sqlalchemy import and_, select
+from sqlalchemy import and_, bindparam, select
 
 from umslab_certs.chain import check_time, parse_certificate
 from umslab_certs.csr import EnrolmentRequest, check_renewal, peek_unit_id, read_request
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from cryptography.x509 import Certificate
-    from sqlalchemy import ColumnElement, RowMapping
+    from sqlalchemy import RowMapping
 
     from umslab_certs.authority import Authority
     from umslab_protocol.values.unit_id import UnitId
@@ -52,6 +52,22 @@ if TYPE_CHECKING:
 
 
 log = structlog.get_logger(__name__)
+
+
+# Made once, because every enrolment runs them.
+_VALID = and_(
+    certificate.c.unit_id == bindparam("which"),
+    certificate.c.not_after > bindparam("now"),
+    certificate.c.revoked_at.is_(None),
+    certificate.c.superseded_at.is_(None),
+)
+_ACTIVE = select(certificate.c.sha256).where(_VALID, certificate.c.first_used_at.is_not(None))
+_ISSUED_BEFORE = select(certificate.c.der).where(
+    _VALID,
+    certificate.c.request == bindparam("request_digest"),
+    certificate.c.key_id.is_not_distinct_from(bindparam("under")),
+    certificate.c.renews.is_not_distinct_from(bindparam("of")),
+)
 
 
 class KnownDevice(StrEnum):
@@ -164,7 +180,7 @@ class Enrolment:
         if device is not None and device["binned_at"] is not None:
             writer.event("enrolment-refused", actor=source, unit_id=unit_id, cause="in-bin")
             return IN_BIN, False
-        if earlier := _issued_before(writer, request, _under_key(key_id)):
+        if earlier := _issued_before(writer, request, key_id=key_id):
             return Issued(earlier), False
         active = device is not None and _has_active(writer, unit_id)
         if active and self._known_device is KnownDevice.REFUSE:
@@ -239,7 +255,7 @@ class Enrolment:
         if refused is not None:
             writer.event("renewal-refused", actor=source, unit_id=unit_id, cause=refused.message)
             return refused
-        if earlier := _issued_before(writer, request, certificate.c.renews == digest):
+        if earlier := _issued_before(writer, request, renews=digest):
             return Issued(earlier)
         issued = self._issue(writer, request, key_id=None, renews=digest)
         writer.event("certificate-renewed", actor=source, unit_id=unit_id)
@@ -248,20 +264,19 @@ class Enrolment:
     def _issue(self, writer: Writer, request: EnrolmentRequest, *, key_id: int | None, renews: str | None) -> Issued:
         made = self._authority().issue_device(request, now=writer.now, lifetime=self._lifetime)
         der = made.public_bytes(Encoding.DER)
-        writer.connection.execute(
-            certificate.insert().values(
-                sha256=hashlib.sha256(der).hexdigest(),
-                unit_id=request.unit_id,
-                serial=f"{made.serial_number:032X}",
-                public_key=request.public_key_digest,
-                request=_request_digest(request),
-                key_id=key_id,
-                renews=renews,
-                der=der,
-                not_after=timestamp(made.not_valid_after_utc),
-                issued_at=writer.stamp,
-            )
-        )
+        row = {
+            "sha256": hashlib.sha256(der).hexdigest(),
+            "unit_id": request.unit_id,
+            "serial": f"{made.serial_number:032X}",
+            "public_key": request.public_key_digest,
+            "request": _request_digest(request),
+            "key_id": key_id,
+            "renews": renews,
+            "der": der,
+            "not_after": timestamp(made.not_valid_after_utc),
+            "issued_at": writer.stamp,
+        }
+        writer.connection.execute(certificate.insert(), row)
         return Issued(der)
 
 
@@ -290,41 +305,27 @@ def _request_digest(request: EnrolmentRequest) -> str:
     return hashlib.sha256(request.der).hexdigest()
 
 
-def _valid() -> ColumnElement[bool]:
-    return and_(certificate.c.revoked_at.is_(None), certificate.c.superseded_at.is_(None))
-
-
 def _find_key(writer: Writer, request: EnrolmentRequest, secret: str) -> int | None:
     return keys.find_usable(writer.connection, secret, request.unit_id, request.public_key_digest)
 
 
-def _under_key(key_id: int | None) -> ColumnElement[bool]:
-    """A first certificate under this key, or under the token of automatic registration."""
-    if key_id is None:
-        return and_(certificate.c.key_id.is_(None), certificate.c.renews.is_(None))
-    return certificate.c.key_id == key_id
-
-
-def _issued_before(writer: Writer, request: EnrolmentRequest, under: ColumnElement[bool]) -> bytes | None:
-    query = select(certificate.c.der).where(
-        certificate.c.request == _request_digest(request),
-        certificate.c.unit_id == request.unit_id,
-        certificate.c.not_after > writer.stamp,
-        under,
-        _valid(),
-    )
-    found: bytes | None = writer.connection.execute(query).scalar()
+def _issued_before(
+    writer: Writer, request: EnrolmentRequest, *, key_id: int | None = None, renews: str | None = None
+) -> bytes | None:
+    """The certificate that the same request has got already: under this key, as this renewal, or under a token."""
+    asked = {
+        "request_digest": _request_digest(request),
+        "which": request.unit_id,
+        "now": writer.stamp,
+        "under": key_id,
+        "of": renews,
+    }
+    found: bytes | None = writer.connection.execute(_ISSUED_BEFORE, asked).scalar()
     return found
 
 
 def _has_active(writer: Writer, unit_id: UnitId) -> bool:
-    query = select(certificate.c.sha256).where(
-        certificate.c.unit_id == unit_id,
-        certificate.c.first_used_at.is_not(None),
-        certificate.c.not_after > writer.stamp,
-        _valid(),
-    )
-    return writer.connection.execute(query).first() is not None
+    return writer.connection.execute(_ACTIVE, {"which": unit_id, "now": writer.stamp}).first() is not None
 
 
 def _why_not_renewable(row: RowMapping | None) -> EnrolmentRefused | None:

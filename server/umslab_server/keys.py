@@ -12,7 +12,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from umslab_protocol.values.auth_key import GENERATED_KEY_DIGITS, KeyKind
@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from umslab_server.store import Store, Writer
 
 MAX_KEYS_AT_ONCE = 100_000
+
+# Made once, because every enrolment runs them.
+_BY_SECRET = select(auth_key).where(auth_key.c.secret == bindparam("presented"))
+_BY_NUMBER = select(auth_key).where(auth_key.c.id == bindparam("number"))
+_UPDATE = auth_key.update().where(auth_key.c.id == bindparam("number"))
+_SPEND = _UPDATE.where(auth_key.c.kind != KeyKind.MASS, auth_key.c.spent_at.is_(None))
 
 
 class KeyProblemError(RefusedError):
@@ -147,7 +153,7 @@ def find_usable(connection: Connection, secret: str, unit_id: UnitId, public_key
 
     Why it does not fit is not told: to a stranger all wrong keys look the same.
     """
-    row = connection.execute(select(auth_key).where(auth_key.c.secret == secret)).mappings().first()
+    row = connection.execute(_BY_SECRET, {"presented": secret}).mappings().first()
     if row is None or not row["enabled"] or row["spent_at"] is not None:
         return None
     if row["bound_to"] is not None and row["bound_to"] != unit_id:
@@ -169,17 +175,12 @@ def count_use(writer: Writer, key_id: int, unit_id: UnitId, public_key: str) -> 
     values: dict[str, Any] = {"uses": row["uses"] + 1}
     if row["kind"] != KeyKind.MASS and row["used_by"] is None:
         values |= {"used_by": unit_id, "used_public_key": public_key, "used_at": writer.stamp}
-    writer.connection.execute(auth_key.update().where(auth_key.c.id == key_id).values(**values))
+    writer.connection.execute(_UPDATE, {"number": key_id, **values})
 
 
 def spend(writer: Writer, key_id: int) -> None:
     """Close a one-time key for good, because its device has opened `ws-connect`; for use inside a change."""
-    one_time = auth_key.c.kind != KeyKind.MASS
-    writer.connection.execute(
-        auth_key.update()
-        .where(auth_key.c.id == key_id, one_time, auth_key.c.spent_at.is_(None))
-        .values(spent_at=writer.stamp)
-    )
+    writer.connection.execute(_SPEND, {"number": key_id, "spent_at": writer.stamp})
 
 
 def _new_secret() -> str:
@@ -189,7 +190,7 @@ def _new_secret() -> str:
 
 
 def _row(connection: Connection, key_id: int) -> RowMapping:
-    row = connection.execute(select(auth_key).where(auth_key.c.id == key_id)).mappings().first()
+    row = connection.execute(_BY_NUMBER, {"number": key_id}).mappings().first()
     if row is None:
         raise KeyProblemError(f"there is no key number {key_id}")
     return row

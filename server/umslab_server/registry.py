@@ -12,7 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
-from sqlalchemy import not_, select
+from sqlalchemy import bindparam, not_, select
 
 from umslab_server import device_states, tombstones
 from umslab_server.configuration import tree
@@ -36,6 +36,10 @@ EDITABLE = (
     "onboarded_by", "onboarding_role",
 )  # fmt: skip
 
+
+# Made once, because every connect runs them: SQLAlchemy needs longer to make a statement than SQLite to run it.
+_GET = select(device).where(device.c.unit_id == bindparam("which"))
+_UPDATE = device.update().where(device.c.unit_id == bindparam("which"))
 
 _SAID = ("runtime", "apps", "files", "licences", "attributes", "own_settings")
 
@@ -351,13 +355,13 @@ def find(connection: Connection, unit_id: UnitId) -> RowMapping:
 
 def get(connection: Connection, unit_id: UnitId) -> RowMapping | None:
     """Return the row of a device, or None."""
-    return connection.execute(select(device).where(device.c.unit_id == unit_id)).mappings().first()
+    return connection.execute(_GET, {"which": unit_id}).mappings().first()
 
 
 def insert(writer: Writer, unit_id: UnitId, *, registered_at: str) -> None:
     """Add a device that registers now."""
     row = _new_row(writer, unit_id)
-    writer.connection.execute(device.insert().values(**row, registered_at=registered_at))
+    writer.connection.execute(device.insert(), {**row, "registered_at": registered_at})
 
 
 def _new_row(writer: Writer, unit_id: UnitId, *, mac: str = "", name: str = "") -> dict[str, str]:
@@ -387,7 +391,7 @@ def _assign_profiles(writer: Writer, imported: Sequence[ImportedDevice]) -> None
 
 def update(writer: Writer, unit_id: UnitId, **values: str | int | None) -> None:
     """Set columns of a device."""
-    writer.connection.execute(device.update().where(device.c.unit_id == unit_id).values(**values))
+    writer.connection.execute(_UPDATE, {"which": unit_id, **values})
 
 
 def revoke_all(writer: Writer, unit_id: UnitId, reason: str) -> int:

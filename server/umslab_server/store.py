@@ -48,6 +48,8 @@ BUSY_MILLISECONDS = 5_000
 PRUNE_EVERY = 1_000
 """Events between two looks at how many there are."""
 
+_LAST_EVENT = select(func.max(tables.event.c.id))
+
 log = structlog.get_logger(__name__)
 
 
@@ -131,7 +133,7 @@ class Store:
             self._read_connection = self._connect()
             with _transaction(self._write_connection):
                 schema.prepare(self._write_connection)
-            last = self._write_connection.execute(select(func.max(tables.event.c.id))).scalar()
+            last = self._write_connection.execute(_LAST_EVENT).scalar()
         except schema.SchemaError as error:
             self.close()
             raise StoreError(f"{self._path}: {error}") from None
@@ -252,7 +254,7 @@ class Store:
         if not writer.events:
             return 0
         writer.connection.execute(tables.event.insert(), writer.events)
-        last = int(writer.connection.execute(select(func.max(tables.event.c.id))).scalar() or 0)
+        last = int(writer.connection.execute(_LAST_EVENT).scalar() or 0)
         if last // PRUNE_EVERY != (last - len(writer.events)) // PRUNE_EVERY:
             writer.connection.execute(tables.event.delete().where(tables.event.c.id <= last - self._keep_events))
         return last

@@ -10,6 +10,7 @@ import typer
 
 from umslab.bench import connections as connections_bench
 from umslab.bench import dhcp as dhcp_bench
+from umslab.bench import fleet as fleet_bench
 from umslab.bench import messages as messages_bench
 from umslab.bench import sweep as sweep_bench
 from umslab.bench.report import report
@@ -70,6 +71,18 @@ def sweep(
     """Online checks of devices on their own addresses, against the bare drain loop; forged answers; loss."""
     measures = sweep_bench.run(count=count, rounds=rounds, progress=_progress)
     raise SystemExit(report("sweep", measures, as_json=as_json))
+
+
+@app.command()
+def fleet(
+    count: Annotated[int, typer.Option("--devices", min=100, max=9000, help="Devices a storm.")] = 2000,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="Turns of each contender.")] = 3,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Onboarding and reconnect storms of managed devices against `umslab serve`, and what each costs it."""
+    measures = fleet_bench.run(count=count, rounds=rounds, progress=_progress)
+    raise SystemExit(report("fleet", measures, as_json=as_json))
 
 
 def _progress(line: str) -> None:

@@ -23,7 +23,7 @@ def unit_id(index: int) -> UnitId:
 
 
 def make_identities(folder: Path, devices: int) -> None:
-    """Write server.pem, root.pem, client-ca.pem and device-0.pem ... into an empty private folder."""
+    """Write server.pem, root.pem, client-ca.pem with its key, and device-0.pem ... into an empty private folder."""
     now = datetime.now(UTC)
     root = create_root("bench root", KeyType.P256, now=now, lifetime=ROOT_LIFETIME)
     clients = create_root("bench clients", KeyType.P256, now=now, lifetime=ROOT_LIFETIME)
@@ -31,6 +31,7 @@ def make_identities(folder: Path, devices: int) -> None:
     (folder / "server.pem").write_bytes(key_to_pem(key) + to_pem([certificate]))
     (folder / "root.pem").write_bytes(to_pem([root.certificate]))
     (folder / "client-ca.pem").write_bytes(to_pem([clients.certificate]))
+    (folder / "client-ca-key.pem").write_bytes(key_to_pem(clients.key))
     for index in range(devices):
         key = generate_key(KeyType.P256)
         request = read_request(build_request(unit_id(index), key))

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from umslab_protocol.wire.orders import AppOrder, FileOrder
 from umslab_server.configuration.effective import Layer, Profile, effective_document
@@ -27,6 +27,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CHUNK = 500  # ids in one query; SQLite takes 32,766
+
+# Made once, because every device that asks for the first time runs them.
+_GLOBAL = select(profile.c.settings).where(profile.c.kind == "global")
+_DIRECTORY = select(directory.c.parent_id, directory.c.name).where(directory.c.id == bindparam("which"))
+_ASSIGNED = (
+    select(assignment.c.receiver_id, assignment.c.object_type, assignment.c.object_id)
+    .where(
+        assignment.c.receiver_type == bindparam("kind"),
+        assignment.c.receiver_id.in_(bindparam("receivers", expanding=True)),
+    )
+    .order_by(assignment.c.receiver_id, assignment.c.object_type, assignment.c.position, assignment.c.id)
+)
 
 _settings_decoder = msgspec.json.Decoder(dict[str, str])
 
@@ -59,8 +71,7 @@ class Library:
     def global_settings(self) -> dict[str, str]:
         """The parameters of the global profile."""
         if self._global is None:
-            query = select(profile.c.settings).where(profile.c.kind == "global")
-            self._global = _settings_decoder.decode(self._connection.execute(query).scalar() or "{}")
+            self._global = _settings_decoder.decode(self._connection.execute(_GLOBAL).scalar() or "{}")
         return self._global
 
     def document(self, directory_id: int, own: tuple[Assigned, ...]) -> Document:
@@ -94,8 +105,7 @@ class Library:
 
     def _directory(self, directory_id: int) -> tuple[int | None, str]:
         if directory_id not in self._directories:
-            query = select(directory.c.parent_id, directory.c.name).where(directory.c.id == directory_id)
-            parent, name = self._connection.execute(query).one()
+            parent, name = self._connection.execute(_DIRECTORY, {"which": directory_id}).one()
             self._directories[directory_id] = (parent, name)
         return self._directories[directory_id]
 
@@ -115,12 +125,7 @@ class Library:
         return layer
 
     def _assigned(self, receiver_type: str, ids: Sequence[int]) -> dict[int, tuple[Assigned, ...]]:
-        query = (
-            select(assignment.c.receiver_id, assignment.c.object_type, assignment.c.object_id)
-            .where(assignment.c.receiver_type == receiver_type, assignment.c.receiver_id.in_(ids))
-            .order_by(assignment.c.receiver_id, assignment.c.object_type, assignment.c.position, assignment.c.id)
-        )
-        rows = self._connection.execute(query).all()
+        rows = self._connection.execute(_ASSIGNED, {"kind": receiver_type, "receivers": list(ids)}).all()
         return {
             receiver: tuple(Assigned(row.object_type, row.object_id) for row in some)
             for receiver, some in groupby(rows, key=lambda row: int(row.receiver_id))

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 MAX_RULES = 1_000
 MAX_DEPTH = 8
 MAX_NAME_CHARACTERS = 100
+_RULES = select(directory_rule).order_by(directory_rule.c.position)
 _APPS = msgspec.json.Decoder(list[AppState])
 
 
@@ -246,8 +247,8 @@ class Rules:
 def _apply(writer: Writer, unit_id: UnitId, rules: list[Rule]) -> Settled:
     """Place a device as the rules say; it stays where its document would grow too large."""
     connection = writer.connection
-    row = registry.get(connection, unit_id)
-    if row is None or not rules:
+    row = registry.get(connection, unit_id) if rules else None
+    if row is None:
         return Settled()
     rule, _ = decide(rules, _subject(row))
     target, because = _target(connection, rule, row)
@@ -284,7 +285,7 @@ def _subject(row: RowMapping) -> Subject:
 
 
 def _read_rules(connection: Connection) -> list[Rule]:
-    rows = connection.execute(select(directory_rule).order_by(directory_rule.c.position)).mappings().all()
+    rows = connection.execute(_RULES).mappings().all()
 
     def below(parent: int | None) -> list[Rule]:
         return [
