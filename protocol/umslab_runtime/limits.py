@@ -29,7 +29,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Request line and headers; then 431."""
     body_bytes: Bytes = 64 * 1024
     """Request body; then 413."""
-    connections: Count = 19_000
+    connections: Count = 19_500
     """Open connections; the next ones get 503. Never more than the process has descriptors for."""
     handshakes: Count = 1_024
     """TLS handshakes under way; further connections wait in the listen backlog."""

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 def printable(text: str) -> str:
     """Escape what is not printable, so that no peer writes on the user's terminal."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 

@@ -8,14 +8,14 @@ presence.py.
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from msgspec import Struct
+import msgspec
 from sqlalchemy import bindparam, not_, select
 
 from umslab_server import device_states, tombstones
 from umslab_server.configuration import tree
+from umslab_server.device_views import BRIEF, KEPT, SAID, CertificateView, DeviceLine, DeviceView
 from umslab_server.errors import RefusedError
 from umslab_server.tables import asset_event, assignment, certificate, device, logon, profile
 from umslab_server.texts import check_text
@@ -23,13 +23,15 @@ from umslab_server.texts import check_text
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-    from sqlalchemy import Connection, RowMapping, Table
+    from sqlalchemy import Connection, RowMapping, Select, Table
 
     from umslab_protocol.values.unit_id import UnitId
     from umslab_server.importing import ImportedDevice
     from umslab_server.reach import Reach
     from umslab_server.sessions import LiveSession
     from umslab_server.store import Store, Writer
+
+T = TypeVar("T")
 
 EDITABLE = (
     "name", "site", "department", "cost_center", "comment", "asset_id", "inservice_date", "serial_number",
@@ -41,84 +43,9 @@ EDITABLE = (
 _GET = select(device).where(device.c.unit_id == bindparam("which"))
 _UPDATE = device.update().where(device.c.unit_id == bindparam("which"))
 
-_SAID = ("runtime", "apps", "files", "licences", "attributes", "own_settings")
-
 
 class RegistryError(RefusedError):
     """What was asked of the registry cannot be done; the message is for the person who asked."""
-
-
-class CertificateView(Struct, frozen=True, kw_only=True):
-    """One certificate of a device."""
-
-    sha256: str
-    serial: str
-    state: str
-    """`issued`, `active`, `superseded` or `revoked`."""
-    issued_at: str
-    not_after: str
-    first_used_at: str | None
-
-
-class DeviceView(Struct, frozen=True, kw_only=True):
-    """A device as the terminal shows it."""
-
-    id: int
-    unit_id: str
-    mac: str
-    name: str
-    state: str
-    """`online`, `offline`, `unknown` (an OS 11 device nobody has asked), `never-registered` or `in-bin` (8.1)."""
-    icon: str
-    """`green`, `red` or `grey` (8.1)."""
-    overlays: list[str]
-    """What the vendor's console lays over the icon."""
-    generation: str
-    """`12`, or `11`: by which protocol it is managed."""
-    checked_at: str | None
-    """Since when an OS 11 device has answered the online check, or not answered it."""
-    firmware: str
-    last_ip: str
-    structure_tag: str
-    serial_number: str
-    site: str
-    department: str
-    cost_center: str
-    comment: str
-    asset_id: str
-    inservice_date: str
-    created_at: str
-    registered_at: str | None
-    last_contact: str | None
-    binned_at: str | None
-    directory: str
-    """Its path."""
-    onboarded_by: str
-    """A mail address (B5)."""
-    onboarding_role: str
-    config_changes: str
-    """`PENDING` while it has not acknowledged what it is to have, else `APPLIED`."""
-    settings_version: int
-    """What it is to have; 0 before it first asked."""
-    settings_when: str
-    """`now`, or `reboot` when what is pending is kept for the next boot."""
-    applied_version: int
-    applied_at: str | None
-    booted_at: str | None
-    last_user: str
-    info: dict[str, Any]
-    # Only where one device was asked for:
-    runtime: dict[str, Any] = {}
-    apps: list[dict[str, Any]] = []
-    files: list[dict[str, Any]] = []
-    licences: list[dict[str, Any]] = []
-    attributes: list[dict[str, Any]] = []
-    own_settings: dict[str, str] = {}
-    logons: list[dict[str, Any]] = []
-    """Users that logged on and off, newest first (15.5)."""
-    assets: list[dict[str, Any]] = []
-    """What was plugged in and out, newest first (11.4)."""
-    certificates: list[CertificateView] = []
 
 
 def _nobody(unit_id: UnitId) -> None:
@@ -149,22 +76,42 @@ class Registry:
 
         Pending are those that have not acknowledged what they are to have. Raises `RefusedError`.
         """
-        wanted = select(device).order_by(device.c.unit_id)
+        return await self._list(select(device), self._view, in_bin, directory, pending=pending)
+
+    async def brief(
+        self, *, in_bin: bool | None = None, directory: str | None = None, pending: bool | None = None
+    ) -> list[DeviceLine]:
+        """Return the same devices in short. Raises `RefusedError`."""
+        return await self._list(BRIEF, self._line, in_bin, directory, pending=pending)
+
+    async def _list(
+        self,
+        wanted: Select[Any],
+        show: Callable[[RowMapping, str], T],
+        in_bin: bool | None,  # noqa: FBT001 - as `list_devices` has it
+        directory: str | None,
+        *,
+        pending: bool | None,
+    ) -> list[T]:
+        wanted = wanted.order_by(device.c.unit_id)
         if in_bin is not None:
             wanted = wanted.where(device.c.binned_at.is_not(None) if in_bin else device.c.binned_at.is_(None))
         if pending is not None:
             differ = device.c.settings_digest != device.c.applied_digest
             wanted = wanted.where(differ if pending else not_(differ))
 
-        def query(connection: Connection) -> tuple[Sequence[RowMapping], dict[int, str]]:
-            rows = connection.execute(wanted).mappings().all()
+        def query(connection: Connection) -> list[T]:
+            # All of it on the reading thread: of twenty thousand devices everybody else would feel it.
+            paths, below = tree.all_paths(connection), None
             if directory is not None:
                 below = tree.subtree(connection, tree.resolve(connection, directory))
-                rows = [row for row in rows if row["directory_id"] in below]
-            return rows, tree.all_paths(connection)
+            return [
+                show(row, paths[row["directory_id"]])
+                for row in connection.execute(wanted).mappings()
+                if below is None or row["directory_id"] in below
+            ]
 
-        rows, paths = await self._store.read(query)
-        return [self._view(row, paths[row["directory_id"]]) for row in rows]
+        return await self._store.read(query)
 
     async def show(self, unit_id: UnitId) -> DeviceView:
         """Return one device with its certificates. Raises `RegistryError`."""
@@ -182,7 +129,7 @@ class Registry:
             return row, tree.path_of(connection, row["directory_id"]), more
 
         row, path, more = await self._store.read(query)
-        return self._view(row, path, **{name: json.loads(row[name]) for name in _SAID}, **more)
+        return self._view(row, path, **{name: msgspec.json.decode(row[name]) for name in SAID}, **more)
 
     async def count(self) -> dict[str, int]:
         """Count devices by state."""
@@ -312,17 +259,31 @@ class Registry:
         return count
 
     def _view(self, row: RowMapping, directory: str, **more: Any) -> DeviceView:
-        values = {key: row[key] for key in DeviceView.__struct_fields__ if key in row and key not in {"info", *_SAID}}
         state = device_states.state_of(row, self._presence)
         return DeviceView(
-            **values,
+            **{name: row[name] for name in KEPT},
             **more,
             state=state,
             icon=device_states.icon(state),
             overlays=device_states.overlays(state, pending=is_pending(row)),
             directory=directory,
             config_changes=config_changes(row),
-            info=json.loads(row["info"]),
+            info=msgspec.json.decode(row["info"]),
+        )
+
+    def _line(self, row: RowMapping, directory: str) -> DeviceLine:
+        state = device_states.state_of(row, self._presence)
+        return DeviceLine(
+            unit_id=row["unit_id"],
+            name=row["name"],
+            state=state,
+            overlays=device_states.overlays(state, pending=is_pending(row)),
+            generation=row["generation"],
+            firmware=row["firmware"],
+            last_ip=row["last_ip"],
+            directory=directory,
+            config_changes=config_changes(row),
+            last_contact=row["last_contact"],
         )
 
 

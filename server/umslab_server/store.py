@@ -4,7 +4,8 @@
 A *change* is a function that gets a `Writer`, works on the database and writes at least one row into `event`; it runs
 inside one transaction and either happens whole or not at all. Changes that wait together share a commit: each has a
 savepoint of its own, so one that fails takes nothing else with it. `change` returns only after the commit is on disk
-(`synchronous=FULL`).
+(`synchronous=FULL`). Queries that wait together share a visit to the reading thread: the way there costs more than what
+most of them ask.
 
 Why driver autocommit and our own `BEGIN IMMEDIATE`: with SQLAlchemy's default pysqlite mode, savepoints under an outer
 rollback left rows committed (measured). Why an injected executor: see umslab_runtime.executor.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -107,6 +109,12 @@ class _Outcome:
     error: BaseException | None = field(default=None)
 
 
+@dataclass(slots=True)
+class _Question:
+    query: Callable[[Connection], Any]
+    outcome: _Outcome | None = None
+
+
 class Store:
     """See the module's docstring. `open` it, keep `run` running, `close` it."""
 
@@ -118,6 +126,9 @@ class Store:
         self._reader = reader
         self._waiting: Mailbox[_Change[Any]] = Mailbox(MAX_WAITING)
         self._under_way: list[_Change[Any]] = []
+        self._questions: deque[_Question] = deque()
+        self._asking = False
+        self._asked = Pulse()
         self._connections: list[Connection] = []
         self.feed = Pulse()
         self.commits = Latencies()
@@ -178,15 +189,34 @@ class Store:
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run a query on the reading connection: it sees everything acknowledged before."""
+        question = _Question(query)
+        self._questions.append(question)
+        while (outcome := question.outcome) is None:
+            if self._asking:
+                await self._asked.beyond(self._asked.value)
+            else:
+                await self._ask()
+        if isinstance(outcome.error, DatabaseError):
+            raise StoreError(f"the registry cannot be read: {_plain(outcome.error)}") from outcome.error
+        if outcome.error is not None:
+            raise outcome.error
+        value: T = outcome.value
+        return value
+
+    async def _ask(self) -> None:
+        """Ask all that waits, for all; who comes meanwhile waits until the first of them does the same."""
         connection = self._read_connection
-
-        def run() -> T:
-            return query(connection)
-
+        batch = [self._questions.popleft() for _ in range(min(MAX_BATCH, len(self._questions)))]
+        self._asking = True
         try:
-            return await self._reader.run(run)
-        except DatabaseError as error:
-            raise StoreError(f"the registry cannot be read: {_plain(error)}") from error
+            outcomes = await self._reader.run(lambda: [_answer(one.query, connection) for one in batch])
+            for one, outcome in zip(batch, outcomes, strict=True):
+                one.outcome = outcome
+        finally:
+            self._asking = False
+            # When this asker was cancelled, the others ask again.
+            self._questions.extendleft(one for one in reversed(batch) if one.outcome is None)
+            self._asked.advance(self._asked.value + 1)
 
     async def check(self) -> None:
         """Write a row that says nothing, durably: raises `StoreError` when the registry cannot be written."""
@@ -276,6 +306,13 @@ def _attempt(work: Callable[[Writer], Any], writer: Writer) -> _Outcome:
         del writer.events[events_before:]
     connection.exec_driver_sql("RELEASE one")
     return outcome
+
+
+def _answer(query: Callable[[Connection], Any], connection: Connection) -> _Outcome:
+    try:
+        return _Outcome(value=query(connection))
+    except Exception as error:  # noqa: BLE001 - whatever a query raises belongs to its asker
+        return _Outcome(error=error)
 
 
 def _is_fatal(error: Exception) -> bool:

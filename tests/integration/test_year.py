@@ -44,7 +44,7 @@ from umslab_server.rotation import RotationError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from umslab_server.registry import DeviceView
+    from umslab_server.device_views import DeviceView
 
 SKEWED, STORED, BATTERY = "d0", "d1", "d2"
 """The device that comes with a wrong clock, the one in the cupboard, the one whose clock goes wrong later."""

@@ -22,7 +22,7 @@ def test_defaults_are_safe_and_within_their_own_bounds() -> None:
 
     assert Limits() == limits
     assert limits == msgspec.convert(msgspec.to_builtins(limits), Limits)
-    assert (limits.header_seconds, limits.header_bytes, limits.connections) == (10.0, 16 * 1024, 19_000)
+    assert (limits.header_seconds, limits.header_bytes, limits.connections) == (10.0, 16 * 1024, 19_500)
 
 
 @dataclass

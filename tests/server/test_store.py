@@ -30,6 +30,7 @@ from .parts import EPOCH, fill_disk, free_disk, gather, new_store, open_store, r
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sqlalchemy import Connection
     from trio.testing import MockClock
 
     from umslab_server.store import Writer
@@ -349,6 +350,80 @@ class _Frozen(VirtualClock):
     def utc(self) -> datetime:
         """Always the same moment."""
         return self._start
+
+
+class TestReads:
+    """Queries, which have a connection of their own."""
+
+    async def test_many_reads_share_a_visit(self, path: Path) -> None:
+        """Five hundred at once need a handful of visits to the reading thread, and each gets its own answer."""
+        async with open_store(path) as store:
+            store._reader = counting = _Counting()
+            answers: list[int] = []
+
+            async def ask(number: int) -> None:
+                value = await store.read(
+                    lambda connection: connection.execute(text("SELECT :n"), {"n": number}).scalar()
+                )
+                assert value == number
+                answers.append(number)
+
+            await gather(*(ask(number) for number in range(500)))
+
+            assert list(range(500)) == sorted(answers)
+            assert counting.runs <= 6
+
+    async def test_a_failing_read_is_its_own(self, path: Path) -> None:
+        """The others of the same visit have their answers; what the query raises reaches who asked."""
+        async with open_store(path) as store:
+
+            async def ask(query: str) -> int | str:
+                try:
+                    return int(await store.read(lambda connection: connection.execute(text(query)).scalar_one()))
+                except StoreError as error:
+                    return str(error)
+
+            async def fail() -> None:
+                with pytest.raises(LookupError, match="nothing"):
+                    await store.read(_find_nothing)
+
+            answers: list[int | str] = []
+
+            async def keep(query: str) -> None:
+                answers.append(await ask(query))
+
+            await gather(keep("SELECT 1"), keep("SELECT nonsense"), fail(), keep("SELECT 2"))
+
+            assert {1, 2} < set(answers)
+            assert any("cannot be read" in str(answer) for answer in answers)
+
+    @pytest.mark.parametrize("executor", [InlineExecutor, ThreadExecutor])
+    async def test_cancelled_askers(self, path: Path, executor: type[Executor]) -> None:
+        """Whoever is cancelled, the one that asks for all or one that waits: all others get their answers."""
+        async with open_store(path) as store:
+            store._reader = executor()
+            scopes = [trio.CancelScope() for _ in range(6)]
+            answers: list[int] = []
+
+            async def ask(number: int) -> None:
+                with scopes[number]:
+                    answers.append(
+                        await store.read(lambda connection: connection.execute(text(f"SELECT {number}")).scalar_one())
+                    )
+
+            async with trio.open_nursery() as nursery:
+                for number in range(6):
+                    nursery.start_soon(ask, number)
+                for number in (0, 1, 5):
+                    scopes[number].cancel()
+
+            assert {2, 3, 4} <= set(answers)
+            assert not store._questions or all(one.outcome is None for one in store._questions)
+            assert 7 == await store.read(lambda connection: connection.execute(text("SELECT 7")).scalar_one())
+
+
+def _find_nothing(connection: Connection) -> None:
+    raise LookupError("nothing")
 
 
 class TestEvents:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from umslab_protocol.wire.orders import CommandName
     from umslab_server.commanding.executions import TaskView
     from umslab_server.config import ServerConfig
-    from umslab_server.registry import DeviceView
+    from umslab_server.device_views import DeviceView
 
 HOUR = 3_600
 

@@ -27,6 +27,7 @@ class ServerProcess:
     """`umslab serve` on a state folder; it is ready when this is made."""
 
     def __init__(self, state: Path, *arguments: str) -> None:
+        self._state = state
         ready = state / "ready.json"
         state.mkdir(parents=True, exist_ok=True)
         ready.unlink(missing_ok=True)
@@ -52,6 +53,13 @@ class ServerProcess:
                 return await client.call(name, **args)
 
         return trio.run(call)
+
+    def listing_seconds(self) -> float:
+        """How long `umslab ctl devices list` takes, its own start included."""
+        command = [sys.executable, "-m", "umslab", "ctl", "devices", "list", "--state", str(self._state)]
+        began = now()
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)  # noqa: S603
+        return now() - began
 
     def resident(self) -> int:
         """Resident memory in bytes."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 JSON_VERSION = 1
+NOTHING = "-"
+MANY_ROWS = 500
+"""Of a table that nobody reads from top to bottom: it is for grep, and is to be there at once."""
 
 SETTINGS: dict[str, Any] = {
     "add_completion": False,
@@ -82,15 +85,26 @@ def print_json_line(value: Any) -> None:
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
     """Print a table, or the sentence for when there is nothing."""
+    lines = [[_words(value) for value in row] for row in rows]
+    if not lines:
+        print(empty)
+        return
+    if len(lines) > MANY_ROWS:
+        _print_columns([list(headings), *lines])
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         table.add_column(heading, no_wrap=heading in {"unit ID", "key", "id", "token"})
-    for row in rows:
-        table.add_row(*(cell(value) for value in row))
-    if table.row_count:
-        console().print(table)
-    else:
-        print(empty)
+    for line in lines:
+        table.add_row(*map(_text, line))
+    console().print(table)
+
+
+def _print_columns(lines: list[list[str]]) -> None:
+    """Print columns as wide as they need to be; rich would lay twenty thousand rows out for a minute."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
 
 
 def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
@@ -103,11 +117,19 @@ def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
 
 def cell(value: object) -> Text:
     """One value, with whatever a peer may have put into it made harmless for a terminal."""
+    return _text(_words(value))
+
+
+def _words(value: object) -> str:
     if value is None or value == "":
-        return Text("-", style="dim")
+        return NOTHING
     if isinstance(value, bool):
-        return Text("yes" if value else "no")
-    return Text(printable(str(value)))
+        return "yes" if value else "no"
+    return printable(str(value))
+
+
+def _text(words: str) -> Text:
+    return Text(words, style="dim" if words == NOTHING else "")
 
 
 def console() -> Console:

@@ -37,6 +37,8 @@ class _List(Struct, forbid_unknown_fields=True):
     in_bin: bool | None = None
     directory: str | None = None
     pending: bool | None = None
+    brief: bool = False
+    """Only what fits into a line."""
 
 
 class _Import(Struct, forbid_unknown_fields=True):
@@ -63,7 +65,8 @@ class DeviceCommands:
         }
 
     async def _list(self, args: _List) -> Any:
-        return await self._registry.list_devices(in_bin=args.in_bin, directory=args.directory, pending=args.pending)
+        look = self._registry.brief if args.brief else self._registry.list_devices
+        return await look(in_bin=args.in_bin, directory=args.directory, pending=args.pending)
 
     async def _show(self, args: _OneUnitId) -> Any:
         return await self._registry.show(parse_unit_id(args.unit_id))

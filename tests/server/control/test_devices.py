@@ -27,6 +27,7 @@ async def test_life_of_a_device(desk: Desk) -> None:
     await desk.ask("devices.restore", unit_ids=[ONE])
     await desk.ask("devices.purge", unit_ids=[TWO])
     left = await desk.ask("devices.list")
+    short = await desk.ask("devices.list", brief=True, directory="/", pending=False)
 
     assert imported == {"added": 2, "existing": []}
     assert again == {"added": 0, "existing": [ONE]}
@@ -34,6 +35,10 @@ async def test_life_of_a_device(desk: Desk) -> None:
     assert deleted == {ONE: "in-bin", TWO: "in-bin"}
     assert [device["unit_id"] for device in binned] == [ONE, TWO]
     assert [device["unit_id"] for device in left] == [ONE]
+    assert short == [{name: left[0][name] for name in short[0]}]
+    assert set(short[0]) == {
+        "unit_id", "name", "state", "overlays", "generation", "firmware", "last_ip", "directory", "config_changes", "last_contact"
+    }  # fmt: skip
 
 
 async def test_the_key_of_a_device_is_nowhere(desk: Desk, office: Office) -> None:

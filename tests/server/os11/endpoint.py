@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from umslab_protocol.machines.os11 import Os11Session
     from umslab_protocol.wire.messages import Hello, Message
     from umslab_runtime.network import Listener
-    from umslab_server.registry import DeviceView
+    from umslab_server.device_views import DeviceView
 
 FIRMWARE = "11.10.210"
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 import trio
@@ -56,3 +57,16 @@ def test_an_error_in_a_group_is_told_alone() -> None:
 
     with pytest.raises(ValueError, match="the reason"):
         run_async(fail)
+
+
+def test_many_rows_are_laid_out_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Twenty thousand rows in plain columns, tamed and complete; as few as before look as before."""
+    rows = [(f"{number:012X}", "\x1b[31mred" if number == 7 else None, True) for number in range(20_000)]
+    began = time.process_time()
+    print_table(("unit ID", "name", "here"), rows, empty="nothing")
+    lines = capsys.readouterr().out.splitlines()
+
+    assert 20_001 == len(lines)
+    assert ["unit ID", "000000000000", r"000000000007  \x1b[31mred  yes"] == [lines[0][:7], lines[1][:12], lines[8]]
+    assert lines[1].split() == ["000000000000", "-", "yes"]
+    assert time.process_time() - began < 10  # rich needs minutes

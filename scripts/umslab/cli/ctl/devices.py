@@ -34,7 +34,7 @@ def list_devices(
     as_json: JsonOption = False,
 ) -> None:
     """List devices."""
-    devices = call(state, "devices.list", in_bin=in_bin, directory=directory, pending=pending)
+    devices = call(state, "devices.list", in_bin=in_bin, directory=directory, pending=pending, brief=not as_json)
     if as_json:
         print_json("devices", devices)
         return
