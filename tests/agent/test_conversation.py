@@ -279,6 +279,27 @@ async def test_log_ons_are_told_only_when_asked_for(tmp_path: Path, autojump_clo
         assert device.device.managed
 
 
+async def test_events_that_a_busy_server_did_not_hear_are_told_again(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """In the next session; what was refused for another reason is not."""
+    async with open_desk(tmp_path) as desk:
+        desk.settings(1, LOG_ON)
+        device = await _quiet_online(desk, DeviceBehaviour(log_ons_per_day=20))
+        desk.silent_about = {PushLogonEvents}
+        told = []
+        for number, code in enumerate(("busy", "unsupported"), 1):
+            session = await desk.session(number)
+            told.append(await session.until_kind(PushLogonEvents))
+            session.pump.send(Error(code=code, message="no", re=told[-1].id))
+            await trio.sleep(1)
+            session.pump.close(CloseCode.GOING_AWAY, "again")
+        third = await desk.session(3)
+        await device.until_managed()
+        await trio.sleep(60)
+
+        assert told[0].events == told[1].events[: len(told[0].events)]
+        assert not set(told[1].events) & {event for push in third.of_kind(PushLogonEvents) for event in push.events}
+
+
 async def test_unacknowledged_events_are_told_again(tmp_path: Path, autojump_clock: MockClock) -> None:
     """After a reconnect, with those that have happened meanwhile; acknowledged ones are not."""
     async with open_desk(tmp_path) as desk:
