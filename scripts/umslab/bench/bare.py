@@ -12,6 +12,7 @@ import socket
 import ssl
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -22,7 +23,7 @@ from umslab.bench.worker import resident_bytes, say
 from umslab_protocol.wire.paths import WS_CONNECT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
 _HANDSHAKES = 8
@@ -59,7 +60,44 @@ def make_device_context(folder: Path) -> ssl.SSLContext:
     return context
 
 
-async def _serve_connection(raw: socket.socket, context: ssl.SSLContext, gate: trio.CapacityLimiter) -> None:
+def listen() -> socket.socket:
+    """Listen on a free port of loopback, and tell the parent which."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    listener.setblocking(False)
+    say(port=listener.getsockname()[1])
+    return listener
+
+
+async def accept(
+    listener: socket.socket, nursery: trio.Nursery, work: Callable[[socket.socket], Awaitable[None]]
+) -> None:
+    """Give every connection a task, for ever."""
+    while True:
+        try:
+            raw, _ = listener.accept()
+        except BlockingIOError:
+            await trio.lowlevel.wait_readable(listener)
+            continue
+        nursery.start_soon(work, raw)
+
+
+async def dial(port: int, context: ssl.SSLContext, identity: Path | None = None) -> ssl.SSLSocket:
+    """Connect, present a certificate if there is one, shake hands."""
+    raw = socket.socket()
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    raw.setblocking(False)
+    raw.connect_ex(("127.0.0.1", port))
+    await trio.lowlevel.wait_writable(raw)
+    if identity is not None:
+        context.load_cert_chain(identity)
+    sock = context.wrap_socket(
+        raw, server_hostname="localhost", do_handshake_on_connect=False, suppress_ragged_eofs=False
+    )
+    await retry(sock, sock.do_handshake)
+    return sock
+
+
+async def _serve_connection(context: ssl.SSLContext, gate: trio.CapacityLimiter, raw: socket.socket) -> None:
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     raw.setblocking(False)
     sock = context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False)
@@ -84,23 +122,8 @@ def serve(folder: Path) -> None:
     async def main() -> None:
         context = make_server_context(folder)
         gate = trio.CapacityLimiter(_HANDSHAKES)
-        listener = socket.socket()
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(4096)
-        listener.setblocking(False)
-        say(port=listener.getsockname()[1])
         async with trio.open_nursery() as nursery:
-
-            async def accept() -> None:
-                while True:
-                    try:
-                        raw, _ = listener.accept()
-                    except BlockingIOError:
-                        await trio.lowlevel.wait_readable(listener)
-                        continue
-                    nursery.start_soon(_serve_connection, raw, context, gate)
-
-            nursery.start_soon(accept)
+            nursery.start_soon(accept, listen(), nursery, partial(_serve_connection, context, gate))
             while line := await trio.to_thread.run_sync(sys.stdin.readline):
                 if json.loads(line)["do"] == "memory":
                     say(memory=resident_bytes())
@@ -164,17 +187,7 @@ async def _connect_all(
 
         async def one(index: int) -> None:
             async with gate:
-                raw = socket.socket()
-                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                raw.setblocking(False)
-                raw.connect_ex(("127.0.0.1", order["port"]))
-                await trio.lowlevel.wait_writable(raw)
-                context.load_cert_chain(folder / f"device-{index}.pem")
-                sock = context.wrap_socket(
-                    raw, server_hostname="localhost", do_handshake_on_connect=False, suppress_ragged_eofs=False
-                )
-                await retry(sock, sock.do_handshake)
-                device = _Device(sock)
+                device = _Device(await dial(order["port"], context, folder / f"device-{index}.pem"))
                 await device.open("localhost")
                 devices.append(device)
 

@@ -7,7 +7,6 @@ TLS by non-blocking SSLSockets, requests by h11, the session by wsproto, one tas
 from __future__ import annotations
 
 import json
-import os
 import socket
 import sys
 import time
@@ -20,7 +19,7 @@ import wsproto
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from wsproto.events import AcceptConnection, Request
 
-from umslab.bench.bare import make_device_context, make_server_context, retry
+from umslab.bench.bare import accept, dial, listen, make_device_context, make_server_context, retry
 from umslab.bench.pki import unit_id
 from umslab.bench.worker import say
 from umslab_certs.authority import Authority
@@ -96,21 +95,8 @@ def serve(folder: Path) -> None:
 
     async def main() -> None:
         server = _Server(folder)
-        listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-        listener.setblocking(False)
-        say(port=listener.getsockname()[1])
         async with trio.open_nursery() as nursery:
-
-            async def accept() -> None:
-                while True:
-                    try:
-                        raw, _ = listener.accept()
-                    except BlockingIOError:
-                        await trio.lowlevel.wait_readable(listener)
-                        continue
-                    nursery.start_soon(server.serve, raw)
-
-            nursery.start_soon(accept)
+            nursery.start_soon(accept, listen(), nursery, server.serve)
             await trio.to_thread.run_sync(sys.stdin.read)
             nursery.cancel_scope.cancel()
 
@@ -142,7 +128,7 @@ class _Devices:
         issued = decode_certificates(await self._ask(port, "POST", build_request(unit_id(index), key)))
         file = self._folder / f"device-{index}.pem"
         file.write_bytes(key_to_pem(key) + to_pem(issued))
-        sock = await self._dial(port, self._mutual, file)
+        sock = await dial(port, self._mutual, file)
         ws = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
         await retry(sock, sock.send, ws.send(Request(host="localhost", target=_SESSION)))
         ws.receive_data(await retry(sock, sock.recv, 16384))
@@ -150,7 +136,7 @@ class _Devices:
         self._connected.append(sock)
 
     async def _ask(self, port: int, method: str, body: bytes) -> bytes:
-        sock = await self._dial(port, self._plain)
+        sock = await dial(port, self._plain)
         http, answer = h11.Connection(h11.CLIENT), b""
         headers = [("Host", "localhost"), ("Content-Length", str(len(body)))]
         parts = [http.send(h11.Request(method=method, target="/", headers=headers))]
@@ -165,21 +151,6 @@ class _Devices:
                 answer += event.data
         sock.close()
         return answer
-
-    @staticmethod
-    async def _dial(port: int, context: ssl.SSLContext, identity: Path | None = None) -> ssl.SSLSocket:
-        raw = socket.socket()
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        raw.setblocking(False)
-        raw.connect_ex(("127.0.0.1", port))
-        await trio.lowlevel.wait_writable(raw)
-        if identity is not None:
-            context.load_cert_chain(os.fspath(identity))
-        sock = context.wrap_socket(
-            raw, server_hostname="localhost", do_handshake_on_connect=False, suppress_ragged_eofs=False
-        )
-        await retry(sock, sock.do_handshake)
-        return sock
 
 
 def connect(folder: Path) -> None:

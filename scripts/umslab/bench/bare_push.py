@@ -18,7 +18,7 @@ import trio
 import wsproto
 from wsproto.events import AcceptConnection, Request, TextMessage
 
-from umslab.bench.bare import make_device_context, make_server_context, retry
+from umslab.bench.bare import accept, dial, listen, make_device_context, make_server_context, retry
 from umslab.bench.worker import say
 from umslab_protocol.wire.paths import WS_CONNECT
 
@@ -80,23 +80,8 @@ def serve(folder: Path) -> None:
 
     async def main() -> None:
         server = _Server(make_server_context(folder))
-        listener = socket.socket()
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(4096)
-        listener.setblocking(False)
-        say(port=listener.getsockname()[1])
         async with trio.open_nursery() as nursery:
-
-            async def accept() -> None:
-                while True:
-                    try:
-                        raw, _ = listener.accept()
-                    except BlockingIOError:
-                        await trio.lowlevel.wait_readable(listener)
-                        continue
-                    nursery.start_soon(_until_closed, server.serve_connection, raw)
-
-            nursery.start_soon(accept)
+            nursery.start_soon(accept, listen(), nursery, partial(_until_closed, server.serve_connection))
             while line := await trio.to_thread.run_sync(sys.stdin.readline):
                 order = json.loads(line)
                 say(seconds=await server.push("x" * order["bytes"]))
@@ -114,16 +99,7 @@ def connect(folder: Path) -> None:
         async with trio.open_nursery() as nursery:
 
             async def live(index: int, port: int, *, task_status: trio.TaskStatus[None]) -> None:
-                raw = socket.socket()
-                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                raw.setblocking(False)
-                raw.connect_ex(("127.0.0.1", port))
-                await trio.lowlevel.wait_writable(raw)
-                context.load_cert_chain(folder / f"device-{index}.pem")
-                sock = context.wrap_socket(
-                    raw, server_hostname="localhost", do_handshake_on_connect=False, suppress_ragged_eofs=False
-                )
-                await retry(sock, sock.do_handshake)
+                sock = await dial(port, context, folder / f"device-{index}.pem")
                 ws = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
                 await retry(sock, sock.send, ws.send(Request(host="localhost", target=WS_CONNECT)))
                 while True:

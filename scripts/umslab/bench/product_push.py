@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import sys
 import time
 from contextlib import asynccontextmanager
@@ -40,6 +39,7 @@ from umslab_protocol.wire.orders import CommandName, ResultState
 from umslab_runtime.clock import SystemClock
 from umslab_runtime.connections import raise_descriptor_limit
 from umslab_runtime.executor import ThreadExecutor
+from umslab_runtime.lag import LagProbe
 from umslab_runtime.net_trio import TrioNetwork
 from umslab_runtime.session_host import SessionHost, open_session_host
 from umslab_runtime.tuning import tune_interpreter
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from umslab_protocol.machines.session import Received
+    from umslab_runtime.latencies import Latencies
 
 _KEY = "bench"
 _ENROL_AT_ONCE = 64
@@ -65,22 +66,6 @@ _PARALLEL = 32
 _LAG_EVERY = 0.005
 _LOOK_EVERY = 0.05
 _PARAMETERS = 20
-
-
-class _LagMeter:
-    """Sleeps a little again and again, and keeps how late it woke."""
-
-    def __init__(self) -> None:
-        self.late: list[float] = []
-
-    async def run(self) -> None:
-        while True:
-            due = time.perf_counter() + _LAG_EVERY
-            await trio.sleep(_LAG_EVERY)
-            self.late.append(max(0.0, time.perf_counter() - due))
-
-    def percentile_99(self) -> float:
-        return statistics.quantiles(self.late, n=100)[98] if len(self.late) > 1 else max(self.late, default=0.0)
 
 
 class _Bench:
@@ -121,17 +106,17 @@ class _Bench:
         """Change the global settings; return when all have durably confirmed."""
         self._pushes += 1
         settings = {f"bench.parameter{number}.value": f"{self._pushes}" * 40 for number in range(_PARAMETERS)}
-        async with _lag() as meter:
+        async with _lag() as late:
             began = time.perf_counter()
             await self._services.profiles.edit("global", settings, actor="bench", when=When.NOW)
             await self.settled(count)
             seconds = time.perf_counter() - began
         size = len(encode_message(SettingsMessage(id=1, version=2, digest="0" * 64, settings=settings)))
-        return {"seconds": seconds, "lag": meter.percentile_99(), "bytes": size}
+        return {"seconds": seconds, "lag": late.percentile(99), "bytes": size}
 
     async def command(self, count: int) -> dict[str, Any]:
         """Give all devices a command; return when all results are durable."""
-        async with _lag() as meter:
+        async with _lag() as late:
             began = time.perf_counter()
             number = await self._services.commands.start(
                 CommandName.REFRESH_SYSTEM_INFORMATION, Selector(everyone=True), actor="bench", timeout=120.0
@@ -142,7 +127,7 @@ class _Bench:
             seconds = time.perf_counter() - began
         shown = await self._services.commands.results(number)
         assert [one.state for one in shown[1]] == ["SUCCESS"] * count
-        return {"seconds": seconds, "lag": meter.percentile_99()}
+        return {"seconds": seconds, "lag": late.percentile(99)}
 
     async def _confirmed(self) -> int:
         query = "SELECT count(*) FROM device WHERE settings_version > 0 AND applied_digest = settings_digest"
@@ -150,11 +135,11 @@ class _Bench:
 
 
 @asynccontextmanager
-async def _lag() -> AsyncIterator[_LagMeter]:
-    meter = _LagMeter()
+async def _lag() -> AsyncIterator[Latencies]:
+    probe = LagProbe(_LAG_EVERY)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(meter.run)
-        yield meter
+        nursery.start_soon(probe.run)
+        yield probe.late
         nursery.cancel_scope.cancel()
 
 

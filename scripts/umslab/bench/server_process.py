@@ -57,9 +57,9 @@ class ServerProcess:
     def listing_seconds(self) -> float:
         """How long `umslab ctl devices list` takes, its own start included."""
         command = [sys.executable, "-m", "umslab", "ctl", "devices", "list", "--state", str(self._state)]
-        began = now()
+        began = time.perf_counter()
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)  # noqa: S603
-        return now() - began
+        return time.perf_counter() - began
 
     def resident(self) -> int:
         """Resident memory in bytes."""
@@ -111,8 +111,3 @@ def percentile_between(before: dict[str, float], after: dict[str, float], percen
             )
         lower, below = bound, so_far
     return lower
-
-
-def now() -> float:
-    """Seconds, for intervals."""
-    return time.perf_counter()
