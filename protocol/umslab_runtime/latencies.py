@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Durations counted in buckets: bounded memory however many come, and percentiles at most a tenth too high."""
+"""Durations counted in buckets: bounded memory however many come, and percentiles at most a ninth too high."""
 
 from __future__ import annotations
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from umslab_runtime.streams import Address, Transport
 
 
+_GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
+
+
 class PlainStream(HttpStream):
     """A transport as it is."""
 
@@ -62,7 +65,7 @@ class PlainStream(HttpStream):
         """Say that nothing more comes, read away what the peer still sends, and close; see `HttpStream`."""
         left = LINGER_BYTES
         try:
-            with trio.move_on_after(LINGER_SECONDS), contextlib.suppress(trio.BrokenResourceError):
+            with trio.move_on_after(LINGER_SECONDS), contextlib.suppress(*_GONE):
                 await self._transport.send_eof()
                 while left > 0 and (data := await self._transport.receive_some()):
                     left -= len(data)

@@ -67,7 +67,9 @@ async def test_closing_behind_a_peer_that_is_gone(carrier: Carrier) -> None:
     """Nothing is raised."""
     async with plain_pair(carrier) as (client, transport):
         client.abort()
-        await PlainStream(transport).aclose_after_error()
+        server = PlainStream(transport)
+        await server.aclose_after_error()
+        await server.aclose_after_error()
 
 
 async def test_abort(carrier: Carrier) -> None:
