@@ -7,6 +7,7 @@ connections -> router -> est -> enrolment -> keys, registry, store
 TCP 30001 -> OS 11 contacts and registration -> device sessions
 TCP 30005 <- OS 11 calls <- reach <- configuration, commands, registry
 control socket -> the same services
+metrics -> what all of them count
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
@@ -126,6 +126,7 @@ _steps = st.lists(st.tuples(st.integers(1, 5), st.one_of(st.none(), st.just(0), 
 
 
 @given(_steps)
+@settings(deadline=None)
 def test_positions_stay_dense(steps: list[tuple[int, int | None]]) -> None:
     """Whatever is assigned and taken back (0): positions are 1 to n, in the order a list would have."""
     wanted: list[int] = []
