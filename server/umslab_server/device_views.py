@@ -105,7 +105,8 @@ class DeviceLine(Struct, frozen=True, kw_only=True):
 KEPT = [name for name in DeviceView.__struct_fields__ if name in device.c and name not in {"info", *SAID}]
 """Columns that are shown as they are."""
 BRIEF = select(
-    device.c.unit_id, device.c.name, device.c.generation, device.c.firmware, device.c.last_ip, device.c.directory_id, device.c.last_contact,
-    device.c.registered_at, device.c.binned_at, device.c.settings_digest, device.c.applied_digest,
+    device.c.unit_id, device.c.name, device.c.generation, device.c.firmware, device.c.last_ip, device.c.directory_id,
+    device.c.last_contact, device.c.registered_at, device.c.binned_at, device.c.settings_digest,
+    device.c.applied_digest,
 )  # fmt: skip
 """What a `DeviceLine` is made of."""

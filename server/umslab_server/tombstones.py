@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sqlalchemy import bindparam
+
 from umslab_server.tables import tombstone
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 _CALLED_BY = ("device_key", "device_certificate", "last_ip", "push_port")
 """What it takes to call an OS 11 device (G1)."""
 
+_UNBURY = tombstone.delete().where(tombstone.c.unit_id == bindparam("which"))  # made once: every enrolment runs it
+
 
 def bury(writer: Writer, row: RowMapping) -> None:
     """Remember that the device with this row is to be told, and how it is called for that."""
@@ -26,5 +30,5 @@ def bury(writer: Writer, row: RowMapping) -> None:
 
 def unbury(writer: Writer, unit_id: UnitId) -> bool:
     """Forget that; tells whether there was anything to forget."""
-    done = writer.connection.execute(tombstone.delete().where(tombstone.c.unit_id == unit_id))
+    done = writer.connection.execute(_UNBURY, {"which": unit_id})
     return bool(done.rowcount)
