@@ -77,6 +77,8 @@ class DeviceSessions:
         self._stopping = False
         self.messages: Counter[type] = Counter()
         """Messages of devices by type."""
+        self.sent: Counter[type] = Counter()
+        """Messages to devices by type, without `welcome`."""
         reach.presence.on_deregistered = self._deregistered
 
     def stop(self) -> None:

@@ -79,7 +79,7 @@ class ServerMetrics:
         yield counters("umslab_enrolments", "Certificate requests by outcome.", ("operation", "outcome"), outcomes)
 
     def _messages(self) -> Iterator[Metric]:
-        heard, said = self.services.sessions.messages, self.front.ws_connect.sent
+        heard, said = self.services.sessions.messages, self.services.sessions.sent
         yield counters("umslab_messages_received", "Messages of devices by type.", ("type",), _by_tag(heard))
         yield counters("umslab_messages_sent", "Messages to devices by type.", ("type",), _by_tag(said))
 

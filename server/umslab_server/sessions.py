@@ -140,6 +140,11 @@ OnGreeted: TypeAlias = "Callable[[LiveSession, Hello, bool], Awaitable[None]]"
 class SessionService(Protocol):
     """What the front of `ws-connect` asks of the services."""
 
+    @property
+    def sent(self) -> Counter[type]:
+        """Messages sent in all sessions by type, without `welcome`; each session counts here."""
+        ...
+
     async def admit(self, peer: Peer) -> Admitted | NotAdmitted:
         """Decide by the client certificate alone."""
         ...

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,7 @@ class _Echo:
 
     def __init__(self) -> None:
         self._ids = count()
+        self.sent: Counter[type] = Counter()
 
     async def admit(self, peer: Peer) -> Admitted | NotAdmitted:
         assert peer.certificate is not None

@@ -3,7 +3,7 @@
 
 Provenance: that a UMS with a full queue rejects requests is documented (section 9); how is ASSUMED (NP25): HTTP
 requests get the model's status with Retry-After, a hello ends its session with 1013, other messages are answered by an
-error `busy`. Pages for monitors, and the answers of devices, take no turn. A device that gives up while it waits keeps
+error `busy`. Pages for monitors, and the answers of devices, take no turn; OS 11 devices take none yet. A device that gives up while it waits keeps
 its turn: a server does not know it either.
 """
 
@@ -105,6 +105,11 @@ class QueuedSessions:
     def __init__(self, service: SessionService, turns: Turns) -> None:
         self._service = service
         self._turns = turns
+
+    @property
+    def sent(self) -> Counter[type]:
+        """Messages to devices by type; what is sent takes no turn."""
+        return self._service.sent
 
     async def admit(self, peer: Peer) -> Admitted | NotAdmitted:
         """Decide by the client certificate alone; the request has had its turn."""

@@ -7,7 +7,6 @@ are SIMULATED (NP6, NP18).
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -48,8 +47,6 @@ class WsConnect:
         self._rules = rules
         self._server_name = server_name
         self._new_session_id = new_session_id
-        self.sent: Counter[type] = Counter()
-        """Messages sent in all sessions by type, without `welcome`."""
 
     async def get(self, request: Request) -> Response | Upgrade:
         """Answer 101, or say why not; the certificate counts as used only for a request that does open a WebSocket."""
@@ -75,7 +72,7 @@ class WsConnect:
             session_id=session_id,
             now=self._host.clock.monotonic(),
         )
-        session = LiveSession(admitted, session_id, self._host.pump(machine, stream), self.sent)
+        session = LiveSession(admitted, session_id, self._host.pump(machine, stream), self._service.sent)
         service = self._service
 
         async def on_received(received: Received) -> None:

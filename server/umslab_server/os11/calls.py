@@ -208,7 +208,7 @@ class Calls:
         async def begin(received: Received) -> LiveSession:
             del received
             self._note_reached(found)
-            return LiveSession(found.admitted(called=True), session_id, pump)
+            return LiveSession(found.admitted(called=True), session_id, pump, self._service.sent)
 
         return await converse(pump, self._service, begin, call.begin)
 

@@ -82,7 +82,7 @@ class DeviceServer(StreamServer):
                 self.counters[f"os11-{verdict.refusal}"] += 1
                 return None
             self._on_contact(verdict.unit_id)
-            return LiveSession(verdict, session_id, pump) if machine.is_open else None
+            return LiveSession(verdict, session_id, pump, self._service.sent) if machine.is_open else None
 
         await converse(pump, self._service, begin, lambda session: None)  # noqa: ARG005
 

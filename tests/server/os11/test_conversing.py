@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -48,6 +49,7 @@ class Notes:
 
     def __init__(self) -> None:
         self.told: list[Any] = []
+        self.sent: Counter[type] = Counter()
 
     async def received(self, session: LiveSession, message: Any) -> None:
         """Note a message."""
