@@ -93,7 +93,10 @@ class ServerMetrics:
             "umslab_settings", "Settings sent to devices, and their answers.", ("outcome",), _plain(outcomes)
         )
         yield counters(
-            "umslab_command_states", "Commands to devices that came into a state.", ("state",), _plain(commands.states)
+            "umslab_command_states",
+            "Commands to devices that came into a state.",
+            ("state",),
+            _plain(commands.journal.states),
         )
         yield gauge("umslab_commands_open", "Commands to devices that are not over.", commands.open_tasks)
         yield gauge("umslab_command_threads_busy", "Commands under way (requests.threads).", workers.busy)

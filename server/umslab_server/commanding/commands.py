@@ -70,18 +70,12 @@ class Commands:
         self._host = host
         self._timeout_seconds = timeout_seconds
         self._timers = Timers(clock)
-        self._journal = Journal(store, on_over=self._over)
+        self.journal = Journal(store, on_over=self._over)
         self._runs: dict[str, Run] = {}
         self._by_device: dict[str, list[OpenTask]] = {}
-        self._open = 0
+        self.open_tasks = 0
         self._starting = 0
         self._gone_meanwhile: set[str] = set()
-        self.states = self._journal.states
-
-    @property
-    def open_tasks(self) -> int:
-        """Commands to devices that are not over."""
-        return self._open
 
     # For people.
 
@@ -125,7 +119,7 @@ class Commands:
         """Give a command; `beside` is what else belongs to the same change. None: a job that means nobody now."""
 
         def work(writer: Writer) -> Written | None:
-            room = MAX_OPEN_TASKS - self._open
+            room = MAX_OPEN_TASKS - self.open_tasks
             written = executions.write(
                 writer, order, self._reach.presence, host=self._host, actor=actor, job_id=job_id, room=room
             )
@@ -204,7 +198,7 @@ class Commands:
         rows, finished = await self._store.read(
             lambda connection: (executions.unfinished(connection), executions.count_finished(connection))
         )
-        self._journal.open(finished)
+        self.journal.open(finished)
         for row, tasks in rows:
             if tasks:
                 self._take_up_again(row, tasks)
@@ -212,7 +206,7 @@ class Commands:
     async def run(self) -> None:
         """Write states and watch the time, for ever."""
         self._workers.beside(self._timers.run)
-        await self._journal.run()
+        await self.journal.run()
 
     # An execution.
 
@@ -282,7 +276,7 @@ class Commands:
         return task
 
     def _add(self, task: OpenTask) -> None:
-        self._open += 1
+        self.open_tasks += 1
         self._by_device.setdefault(task.unit_id, []).append(task)
 
     def _over(self, run: Run) -> None:
@@ -350,7 +344,7 @@ class Commands:
         if task.state == SENT or task.over:
             return not task.over
         try:
-            await self._journal.sent(task)
+            await self.journal.sent(task)
         except StoreError as error:
             self._finish(task, ResultState.FAILED, f"nothing was sent: {error}")
             return False
@@ -394,7 +388,7 @@ class Commands:
             return
         if task.run.retry_at_boot:
             task.state = AT_NEXT_BOOT
-            self._journal.put(Record(task, AT_NEXT_BOOT, KEPT))
+            self.journal.put(Record(task, AT_NEXT_BOOT, KEPT))
         else:
             self._finish(task, ResultState.FAILED, task.why_away)
 
@@ -417,10 +411,10 @@ class Commands:
         task.over = True
         task.let_go()
         self._timers.forget(task)
-        self._open -= 1
+        self.open_tasks -= 1
         task.run.open -= 1
         tasks = self._by_device[task.unit_id]
         tasks.remove(task)
         if not tasks:
             del self._by_device[task.unit_id]
-        self._journal.put(Record(task, str(state), message, actor, last=task.run.open == 0))
+        self.journal.put(Record(task, str(state), message, actor, last=task.run.open == 0))

@@ -3,8 +3,8 @@
 
 Provenance: that a UMS with a full queue rejects requests is documented (section 9); how is ASSUMED (NP25): HTTP
 requests get the model's status with Retry-After, a hello ends its session with 1013, other messages are answered by an
-error `busy`. Pages for monitors, and the answers of devices, take no turn; OS 11 devices take none yet. A device that gives up while it waits keeps
-its turn: a server does not know it either.
+error `busy`. Pages for monitors, and the answers of devices, take no turn; OS 11 devices take none yet. A device that
+gives up while it waits keeps its turn: a server does not know it either.
 """
 
 from __future__ import annotations

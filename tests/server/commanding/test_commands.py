@@ -393,7 +393,7 @@ class TestEnd:
             robot.answers = False
             await shop.start(1, command=CommandName.MESSAGE, parameters={"text": "x" * 2000})
             await trio.sleep(40)
-            open_now = shop.commands._open
+            open_now = shop.commands.open_tasks
             free_disk(shop.office.store)
             await trio.sleep(2)
         exec_id = (await shop.commands.list_executions())[0].exec_id
@@ -541,7 +541,7 @@ async def test_many(shop: Workshop) -> None:
 
     assert [SUCCESS] * 3000 == states
     assert all(robot.done == [exec_id] for robot in robots)
-    assert (shop.commands._runs, shop.commands._by_device, shop.commands._open) == ({}, {}, 0)
+    assert (shop.commands._runs, shop.commands._by_device, shop.commands.open_tasks) == ({}, {}, 0)
     assert shop.commands._timers._live == {}
 
 

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 async def test_few_changes(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand commands need few commits."""
     batches: list[int] = []
-    work = shop.commands._journal._work
+    work = shop.commands.journal._work
 
     def count(batch: list[journal.Record]) -> object:
         batches.append(len(batch))
         return work(batch)
 
-    monkeypatch.setattr(shop.commands._journal, "_work", count)
+    monkeypatch.setattr(shop.commands.journal, "_work", count)
     await shop.bring(*range(1, 201))
     exec_id = await shop.start()
 
@@ -105,7 +105,7 @@ async def test_oldest_results_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
         assert counts == [10, 6, 8, 10]
         assert newest.states == {"FAILED": 2}
-        assert shop.commands._journal._finished == await shop.count()
+        assert shop.commands.journal._finished == await shop.count()
 
 
 async def test_results_that_are_not_kept(shop: Workshop) -> None:
@@ -118,4 +118,4 @@ async def test_results_that_are_not_kept(shop: Workshop) -> None:
 
     assert await shop.count() == await shop.count(execution) == 0
     assert [event.data["state"] for event in await shop.events("command-result")] == ["SUCCESS"]
-    assert shop.commands._journal._finished == 0
+    assert shop.commands.journal._finished == 0
