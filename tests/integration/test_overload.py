@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.support.lab import open_lab
-from umslab_protocol.machines.device_life import RetryPolicy
+from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.failure import Reason
 from umslab_server.service_model import Distribution, ServiceModel, ServiceTime, ServiceTimes
 

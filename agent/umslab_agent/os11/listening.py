@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from umslab_agent.unit import Unit
     from umslab_protocol.machines.os11_device import AnsweringDevice
     from umslab_runtime.network import Listener
+    from umslab_runtime.streams import HttpStream
     from umslab_runtime.tls import TLSStream
 
 JOB = "listen"
@@ -66,7 +67,7 @@ class Listening(StreamServer):
         unit = self._unit
         return unit.world.contexts.answering(self._kind, unit.folder.shelf.as_file(ANSWERING))
 
-    async def converse(self, stream: TLSStream, *, crowded: bool) -> None:
+    async def converse(self, stream: HttpStream, *, crowded: bool) -> None:
         """Answer one call."""
         machine = self._role()
         if crowded:

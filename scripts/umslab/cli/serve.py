@@ -23,6 +23,7 @@ from __future__ import annotations
 import ipaddress
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -138,7 +139,8 @@ def serve(
     folder = StateFolder((state or DEFAULT_STATE).absolute() / "server")
     try:
         named = _speaking_from(mdns_on or [], loaded)
-        run_async(_run, loaded, folder, ready_file, named, policy, slowness)
+        run = partial(_run, mdns_on=named, policy=policy, service_model=slowness)
+        run_async(run, loaded, folder, ready_file)
     except InvalidValueError as error:
         raise UserError(str(error), exit_codes.USAGE) from None
     except (StateFolderError, StoreError, CertificateError, ListenError, TargetRefusedError) as error:
@@ -190,6 +192,7 @@ async def _run(
     config: ServerConfig,
     folder: StateFolder,
     ready_file: Path | None,
+    *,
     mdns_on: tuple[str, ...],
     policy: TargetPolicy,
     service_model: ServiceModel | None,

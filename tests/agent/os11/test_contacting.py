@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from umslab_runtime.tls import TLSStream
+    from umslab_runtime.streams import HttpStream
 
 
 class Stranger(StreamServer):
@@ -27,7 +27,7 @@ class Stranger(StreamServer):
 
     said = b""
 
-    async def converse(self, stream: TLSStream, *, crowded: bool) -> None:
+    async def converse(self, stream: HttpStream, *, crowded: bool) -> None:
         """Say it."""
         del crowded
         await stream.receive_some()  # what is not read makes the end a reset, which eats what was said

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from umslab_runtime.clock import Clock
     from umslab_runtime.network import Network
     from umslab_runtime.pump import SessionPump
-    from umslab_runtime.tls import TLSStream
+    from umslab_runtime.streams import HttpStream
 
 SERVER = "ums.lab"
 DEVICES = "devices"
@@ -136,7 +136,7 @@ class Ums(StreamServer):
 
     # TCP 30001.
 
-    async def converse(self, stream: TLSStream, *, crowded: bool) -> None:
+    async def converse(self, stream: HttpStream, *, crowded: bool) -> None:
         """Answer a device."""
         del crowded
         machine = AnsweringServer(

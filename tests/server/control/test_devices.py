@@ -37,7 +37,8 @@ async def test_life_of_a_device(desk: Desk) -> None:
     assert [device["unit_id"] for device in left] == [ONE]
     assert short == [{name: left[0][name] for name in short[0]}]
     assert set(short[0]) == {
-        "unit_id", "name", "state", "overlays", "generation", "firmware", "last_ip", "directory", "config_changes", "last_contact"
+        "unit_id", "name", "state", "overlays", "generation", "firmware", "last_ip", "directory", "config_changes",
+        "last_contact",
     }  # fmt: skip
 
 
