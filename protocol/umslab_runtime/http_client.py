@@ -17,6 +17,7 @@ from umslab_runtime.http import Headers, Response
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from umslab_runtime.streams import HttpStream
     from umslab_runtime.tls import TLSStream
 
 MAX_HEADER_BYTES = 32 * 1024
@@ -166,7 +167,7 @@ def _text_headers(head: h11.Response | h11.InformationalResponse) -> Headers:
     return [(name.decode("ascii"), value.decode("latin-1")) for name, value in head.headers]
 
 
-async def close_quietly(stream: TLSStream, *, within: float = 3.0) -> None:
+async def close_quietly(stream: HttpStream, *, within: float = 3.0) -> None:
     """Close a stream, also when cancelled, in bounded time."""
     with trio.move_on_after(within, shield=True):
         await stream.aclose()

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from umslab_certs.keys import KeyType
     from umslab_protocol.machines.device_life_os11 import Os11Event
     from umslab_protocol.machines.os11_device import AnsweringDevice
-    from umslab_runtime.tls import TLSStream
+    from umslab_runtime.streams import HttpStream
 
 FAREWELL_SECONDS = 6.0
 """For the goodbyes, when the device goes away."""
@@ -277,7 +277,7 @@ class Os11Device(LivingDevice):
 
     # Calls.
 
-    async def _called(self, machine: AnsweringDevice, stream: TLSStream) -> None:
+    async def _called(self, machine: AnsweringDevice, stream: HttpStream) -> None:
         talk = await self._talking.talk(machine, stream)
         if talk.told_deleted:
             self._note(Deregistered())

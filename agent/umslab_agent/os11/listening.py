@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from umslab_protocol.machines.os11_device import AnsweringDevice
     from umslab_runtime.network import Listener
     from umslab_runtime.streams import HttpStream
-    from umslab_runtime.tls import TLSStream
 
 JOB = "listen"
 MOST_CALLERS = 8
@@ -42,7 +41,7 @@ class Listening(StreamServer):
         certificate: Certificate,
         *,
         role: Callable[[], AnsweringDevice],
-        called: Callable[[AnsweringDevice, TLSStream], Awaitable[None]],
+        called: Callable[[AnsweringDevice, HttpStream], Awaitable[None]],
     ) -> None:
         """`role` makes the machine for the next call; `called` carries the session."""
         limits = Limits(connections=MOST_CALLERS, handshakes=MOST_CALLERS)

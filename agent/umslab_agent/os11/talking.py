@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from umslab_protocol.machines.session import Received
     from umslab_protocol.wire.os11 import Refused
     from umslab_runtime.pump import SessionPump
-    from umslab_runtime.tls import TLSStream
+    from umslab_runtime.streams import HttpStream
 
     DeviceRole = CallingDevice | AnsweringDevice
 
@@ -65,7 +65,7 @@ class Talking:
     async def talk(
         self,
         machine: DeviceRole,
-        stream: TLSStream,
+        stream: HttpStream,
         opened: Callable[[Received], Awaitable[None]] | None = None,
     ) -> Talk:
         """Carry one session to its end and close the stream.
