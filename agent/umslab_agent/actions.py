@@ -2,7 +2,8 @@
 """What each command does on a device: one function a command (facts J1, J2, X10; section 10).
 
 Provenance: the commands are documented; their parameters and texts are ours (`message`: text; `update`: version;
-`filetransfer`: name, sha256, size; `devicecommand`: name; `wakeup`: mac, port).
+`filetransfer`: name, sha256, size; `devicecommand`: name; `wakeup`: mac, port;
+`checkreenroll`: force).
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from umslab_agent.fetching import FileProblemError, fetch
 from umslab_agent.happenings import Kind
 from umslab_agent.kept import InboxMessage
 from umslab_agent.unit import stamp
+from umslab_certs.errors import CertificateError
 from umslab_protocol.errors import InvalidValueError
 from umslab_protocol.machines.device_life import FallingAsleep, Rebooting, Resetting, ShuttingDown
 from umslab_protocol.values.firmware import Behaviour, FirmwareVersion, behaves
 from umslab_protocol.values.unit_id import UnitId, is_locally_administered, parse_mac
 from umslab_protocol.wire.magic_packet import WAKE_PORT
 from umslab_protocol.wire.messages import Error, PushLicenseInfo, PushSettings
-from umslab_protocol.wire.orders import CommandName, FileOrder, ResultState
+from umslab_protocol.wire.orders import TRUE, CommandName, FileOrder, ResultState
 from umslab_runtime.magic import everybody, send_magic_packets
 from umslab_runtime.network import ListenError
 from umslab_runtime.policy import TargetRefusedError
@@ -248,11 +250,18 @@ async def wake_up(commands: Commands, command: Command) -> Outcome:
     return Outcome.failed(why)
 
 
-async def check_reenrolment(commands: Commands, _: Command) -> Outcome:
-    """Look at the certificate, and renew it when that is due (X10)."""
-    if not commands.renewal_due():
+async def check_reenrolment(commands: Commands, command: Command) -> Outcome:
+    """Look at the certificate, and renew it when that is due (X10); with force (simulated) in any case."""
+    force = command.parameters.get("force", "")
+    if force not in {"", TRUE}:
+        return Outcome.failed(f"force is {TRUE}, or is left out")
+    if not force and not commands.renewal_due():
         return Outcome.succeeded("the renewal is not due")
-    return Outcome(ResultState.SUCCESS, "the certificate is being renewed", renew=True)
+    try:
+        pending: dict[str, bool | str] = {"replacing": commands.unit.folder.identity_serial()} if force else {}
+    except CertificateError as error:
+        return Outcome.failed(str(error))
+    return Outcome(ResultState.SUCCESS, "the certificate is being renewed", renew=True, pending=pending)
 
 
 ACTIONS: dict[CommandName, Callable[[Commands, Command], Awaitable[Outcome]]] = {

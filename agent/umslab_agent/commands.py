@@ -135,7 +135,9 @@ class Commands:
 
     def _keep(self, done: Done, outcome: Outcome) -> None:
         journal = self.unit.folder.journal.load().and_done(done)
-        self.unit.folder.journal.save(msgspec.structs.replace(journal, **outcome.pending))
+        journal = msgspec.structs.replace(journal, **outcome.pending)
+        self.unit.folder.journal.save(journal)
+        self.unit.replacing = journal.replacing
 
 
 def _result(message_id: int, done: Done) -> Result:

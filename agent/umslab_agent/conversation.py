@@ -18,6 +18,7 @@ from umslab_agent.kept import AnnouncedRoots, KnownConnectors, SettingsDocument
 from umslab_certs.chain import load_pem_certificates
 from umslab_certs.errors import CertificateError
 from umslab_protocol.errors import InvalidValueError
+from umslab_protocol.values.est_address import parse_est_address
 from umslab_protocol.values.host_port import parse_host
 from umslab_protocol.wire.inventory import DeviceAttribute
 from umslab_protocol.wire.messages import (
@@ -301,10 +302,13 @@ class Conversation:
     async def _take_connectors(self, message: Connectors) -> None:
         for connector in message.connectors:
             parse_host(connector.host)
-        known = KnownConnectors(digest=message.digest, connectors=message.connectors)
+        if message.enrolment:
+            parse_est_address(message.enrolment)
+        known = KnownConnectors(digest=message.digest, connectors=message.connectors, enrolment=message.enrolment)
         await self._unit.world.executor.run(lambda: self._unit.folder.connectors.save(known))
         names = ", ".join(f"{one.host}:{one.port}" for one in message.connectors)
-        self._unit.tell(Kind.CONNECTORS, f"connectors: {names or 'none'}", count=len(message.connectors))
+        enrolling = f"; enrolment at {message.enrolment}" if message.enrolment else ""
+        self._unit.tell(Kind.CONNECTORS, f"connectors: {names or 'none'}{enrolling}", count=len(message.connectors))
 
     async def _take_roots(self, message: Roots) -> None:
         roots = load_pem_certificates(message.pem.encode(), "the announced roots")

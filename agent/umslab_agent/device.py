@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from umslab_certs.keys import KeyType
     from umslab_protocol.machines.carrier import Closed
     from umslab_protocol.machines.device_life import Event
+    from umslab_protocol.values.est_address import EstAddress
     from umslab_protocol.values.host_port import HostPort
 
 
@@ -81,8 +82,9 @@ class Device(LivingDevice):
         on_happening: Callable[[Happening], None] = ignore,
         discovery: Discovery | None = None,
         nearby: Nowhere | None = None,
+        enrol_at: EstAddress | None = None,
     ) -> None:
-        """`target` is the address given by the user, or `discovery` finds one.
+        """`target` is the address given by the user, or `discovery` finds one; `enrol_at` is for EST only (S7).
 
         The release delay of `life` follows firmware and settings. With `nearby` a magic packet switches it on.
         """
@@ -90,8 +92,9 @@ class Device(LivingDevice):
         super().__init__(unit, life, on_change, nearby)
         self._discovery = discovery
         self._onboarding = Onboarding(
-            persona, folder, target, unit.world, trust_mode=trust_mode, auth_key=auth_key, key_type=key_type
-        )
+            persona, folder, target, unit.world,
+            trust_mode=trust_mode, auth_key=auth_key, key_type=key_type, enrol_at=enrol_at,
+        )  # fmt: skip
         self._reports = Reports(unit)
         self._installer = Installer(unit, changed=self._report, in_effect=self._settings_in_effect)
         self._commands = Commands(

@@ -215,6 +215,11 @@ class DeviceFolder:
             self._facts = mark, (certificate.not_valid_before_utc, certificate.not_valid_after_utc, kind)
         return self._facts[1]
 
+    def identity_serial(self) -> str:
+        """Return the serial number of the certificate in use, nothing before enrolment; see `load_identity`."""
+        certificate = self.load_identity()
+        return "" if certificate is None else f"{certificate.serial_number:x}"
+
     def take_certificate(self, certificate: Certificate) -> None:
         """Put the certificate and the key of the request under way in use, in one step."""
         request = self.load_request()

@@ -16,7 +16,7 @@ from msgspec import Struct
 from umslab_agent.errors import DeviceFolderError
 from umslab_certs.errors import CertificateError
 from umslab_protocol.wire.inventory import AppState, FileState
-from umslab_protocol.wire.orders import AppOrder, Connector, FileOrder, ResultState, Settings
+from umslab_protocol.wire.orders import AppOrder, Connector, EnrolmentAddress, FileOrder, ResultState, Settings
 
 if TYPE_CHECKING:
     from umslab_agent.shelf import Shelf
@@ -59,6 +59,8 @@ class KnownConnectors(Struct, frozen=True, kw_only=True):
 
     digest: str = ""
     connectors: list[Connector] = []
+    enrolment: EnrolmentAddress = ""
+    """Where to enrol and renew, if not there (S7)."""
 
 
 class AnnouncedRoots(Struct, frozen=True, kw_only=True):
@@ -104,6 +106,8 @@ class Journal(Struct, frozen=True, kw_only=True):
     """This version was installed, and runs from the next boot on."""
     firmware_at_shutdown: str = ""
     """This version is to be installed when the device goes down."""
+    replacing: str = ""
+    """The serial number of a certificate that was ordered to be renewed before its time; of another one: it was."""
 
     def find(self, exec_id: str) -> Done | None:
         """Return the command with this execID, when it is remembered."""

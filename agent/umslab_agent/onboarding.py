@@ -7,11 +7,14 @@ is on disk before it returns.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
+from umslab_agent.errors import DeviceFolderError
 from umslab_agent.explain import ERRORS, explain, explain_answer
 from umslab_agent.link import CONNECT_TIMEOUT
 from umslab_agent.trust import judge
@@ -21,6 +24,7 @@ from umslab_certs.keys import check_strength, key_type, spki_digest
 from umslab_certs.pkcs7 import decode_certificates
 from umslab_certs.tls import use_identity
 from umslab_protocol.errors import InvalidValueError
+from umslab_protocol.values.est_address import EstAddress, parse_est_address
 from umslab_protocol.values.failure import Failure, Phase, Reason
 from umslab_protocol.values.firmware import FirmwareVersion
 from umslab_protocol.values.unit_id import UnitId
@@ -97,8 +101,9 @@ class Onboarding:
         trust_mode: TrustMode,
         auth_key: str | None,
         key_type: KeyType,
+        enrol_at: EstAddress | None = None,
     ) -> None:
-        """`target` is None until discovery has found one; see `aim`."""
+        """`target` is None until discovery has found one; `enrol_at` counts until the server names another (S7)."""
         self.persona = persona
         self.target = target
         self.known: tuple[HostPort, ...] = ()
@@ -110,6 +115,7 @@ class Onboarding:
         self._folder = folder
         self._world = world
         self._key_type = key_type
+        self._enrol_at = enrol_at
         self._requests = 0
 
     async def establish_trust(self) -> Failure | None:
@@ -170,14 +176,19 @@ class Onboarding:
             context = self._world.contexts.pinned(roots, intermediates, None)
         except _ERRORS as error:
             return explain(Phase.ENROL, error)
-        secret = await self._fetch_token(context) if self.auth_key is None else self.auth_key
-        if isinstance(secret, Failure):
-            return secret
+        at = None
+        if self.auth_key is not None:
+            secret = self.auth_key
+        else:
+            fetched = await self._fetch_token(context)
+            if isinstance(fetched, Failure):
+                return fetched
+            secret, at = fetched
         headers = [*_ENROL_HEADERS, ("Authorization", format_basic(self.persona.unit_id, secret))]
-        return await self._ask_for_certificate(Phase.ENROL, "simpleenroll", context, headers, None)
+        return await self._ask_for_certificate(Phase.ENROL, "simpleenroll", context, headers, at=at)
 
-    async def _fetch_token(self, context: ssl.SSLContext) -> str | Failure:
-        """Ask for the token of automatic registration (SIMULATED: A6, NP12)."""
+    async def _fetch_token(self, context: ssl.SSLContext) -> tuple[str, EstAddress | None] | Failure:
+        """Ask for the token of automatic registration, and where it is good (SIMULATED: A6, NP12)."""
         body = registration_token.write_request(UnitId(self.persona.unit_id))
         headers = [("Content-Type", registration_token.CONTENT_TYPE)]
         try:
@@ -209,7 +220,10 @@ class Onboarding:
         return failure
 
     async def renew(self) -> Failure | None:
-        """Ask for a new certificate over the present one, with a new key."""
+        """Ask for a new certificate over the present one, with a new key.
+
+        An address only for enrolment may have a proxy that passes no certificate on (S7); then the UMS itself is asked.
+        """
         try:
             present = self._folder.load_identity()
             roots, intermediates = self._folder.load_trust()
@@ -225,9 +239,16 @@ class Onboarding:
         def present_identity() -> None:
             use_identity(context, self._folder.identity_file)
 
-        return await self._ask_for_certificate(
-            Phase.RENEW, "simplereenroll", context, list(_ENROL_HEADERS), present_identity
+        ask = partial(
+            self._ask_for_certificate,
+            *(Phase.RENEW, "simplereenroll", context, list(_ENROL_HEADERS)),
+            prepare=present_identity,
         )
+        failure = await ask()
+        direct = None if self.target is None else EstAddress(self.target)
+        if failure is None or failure.reason is Reason.AWAITING_APPROVAL or direct in {None, self._est()}:
+            return failure
+        return await ask(at=direct)
 
     async def _ask_for_certificate(
         self,
@@ -235,7 +256,9 @@ class Onboarding:
         operation: str,
         context: ssl.SSLContext,
         headers: Headers,
-        prepare: Callable[[], None] | None,
+        *,
+        prepare: Callable[[], None] | None = None,
+        at: EstAddress | None = None,
     ) -> Failure | None:
         try:
             request = self._folder.load_request()
@@ -243,7 +266,9 @@ class Onboarding:
                 return Failure(phase, Reason.STATE_DAMAGED, "there is no certificate request to send")
             key, der = request
             body = encode_body(der, Wrapping.ONE_LINE, "CERTIFICATE REQUEST")
-            answer, _ = await self._exchange(context, "POST", operation, headers=headers, body=body, prepare=prepare)
+            answer, _ = await self._exchange(
+                context, "POST", operation, headers=headers, body=body, prepare=prepare, at=at
+            )
             if answer.status == 202:
                 waiting = explain_answer(phase, answer)
                 text = "the server takes its time (HTTP 202): it is asked again"
@@ -263,6 +288,13 @@ class Onboarding:
             return Failure(Phase.STORE, Reason.NOT_SAVED, str(error), "is the disk full, the folder writable?")
         return None
 
+    def _est(self) -> EstAddress | None:
+        """Where to enrol and renew: as the server said last, else as the user did, else at the UMS (S7)."""
+        with suppress(InvalidValueError, DeviceFolderError):  # somebody edited the file; the next boot tells
+            if told := self._folder.connectors.load().enrolment:
+                return parse_est_address(told)
+        return self._enrol_at or (None if self.target is None else EstAddress(self.target))
+
     async def _exchange(
         self,
         context: ssl.SSLContext,
@@ -272,17 +304,21 @@ class Onboarding:
         headers: Headers | None = None,
         body: bytes | None = None,
         prepare: Callable[[], None] | None = None,
+        at: EstAddress | None = None,
     ) -> tuple[Response, bytes | None]:
         """Do one request on a connection of its own; returns the answer and the server's certificate.
 
-        `operation` is one of EST, or a whole path.
+        `operation` is one of EST, done where it is to be done or `at` this address, or a whole path of the UMS.
         """
-        if self.target is None:
+        est = at or self._est()
+        if self.target is None or est is None:
             raise DialError(DialProblem.NAME_UNKNOWN, "no UMS has been found")
-        path = operation if operation.startswith("/") else f"{paths.EST}/{operation}"
+        whole = operation.startswith("/")
+        target = self.target if whole else est.at
+        path = operation if whole else f"{est.prefix or paths.EST}/{operation}"
         stream = await dial_tls(
             self._world.network,
-            self.target,
+            target,
             context,
             within=CONNECT_TIMEOUT,
             unit_id=UnitId(self.persona.unit_id),
@@ -296,12 +332,12 @@ class Onboarding:
             with trio.move_on_after(REQUEST_TIMEOUT):
                 self._requests += 1
                 request_id = f"{self.persona.unit_id}-{self._requests}"
-                http = HttpClientConnection(stream, str(self.target), self._world.tap, request_id=request_id)
+                http = HttpClientConnection(stream, str(target), self._world.tap, request_id=request_id)
                 answer = await http.request(method, path, headers=headers, body=body)
                 if self._world.trace is not None and answer.status == 200 and operation in _TRACED:
                     self._world.trace(_TRACED[operation], began)
                 return answer, stream.peer_certificate
-            raise DialError(DialProblem.TIMEOUT, f"{self.target}: no answer within {REQUEST_TIMEOUT:g} seconds")
+            raise DialError(DialProblem.TIMEOUT, f"{target}: no answer within {REQUEST_TIMEOUT:g} seconds")
         finally:
             await close_quietly(stream)
 

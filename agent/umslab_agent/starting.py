@@ -32,6 +32,7 @@ def start_up(unit: Unit) -> tuple[SettingsDocument, Installed]:
     _finish_what_was_promised(unit)
     boots = folder.boots.load()
     unit.boot, unit.booted_at = boots.count + 1, unit.utc()
+    unit.replacing = folder.journal.load().replacing
     folder.boots.save(msgspec.structs.replace(boots, count=unit.boot))
     folder.drop_finished_request()
     installed, document = _installed(unit), folder.settings.load()
@@ -105,9 +106,11 @@ def _unknown_for(unit: Unit) -> float | None:
 
 
 def is_renewal_due(unit: Unit) -> bool:
-    """Whether the certificate has so little time left that it is to be renewed (X8)."""
+    """Whether the certificate has so little time left that it is to be renewed (X8), or that was ordered."""
     try:
         dates = unit.folder.identity_dates()
+        if unit.replacing and unit.replacing == unit.folder.identity_serial():
+            return True
     except (CertificateError, OSError):
         return False
     if dates is None:

@@ -57,6 +57,8 @@ class Unit:
     """The connector that let it in last."""
     errands: Callable[[str], Errand] | None = None
     """How an OS 11 device fetches the file with this SHA-256."""
+    replacing: str = ""
+    """As in the journal: which certificate is to be renewed, due or not."""
 
     @property
     def firmware(self) -> FirmwareVersion:

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from umslab_agent.os11.device import Os11Settings
     from umslab_agent.persona import Persona
     from umslab_agent.trust import TrustMode
+    from umslab_protocol.values.est_address import EstAddress
     from umslab_protocol.values.host_port import HostPort
     from umslab_protocol.wire.codec import SessionCodec
     from umslab_protocol.wire.dhcp_options import Option
@@ -72,6 +73,8 @@ class DeviceOptions:
     target: HostPort | None
     """None: the sources find it."""
     trust_mode: TrustMode
+    enrol_at: EstAddress | None = None
+    """For EST, until the server names another address; None: `target`."""
     auth_key: str | None = None
     firmware: FirmwareVersion | None = None
     """None: what the folder says, for a new one the default."""
@@ -203,6 +206,7 @@ def make_device(
         on_happening=on_happening,
         discovery=_discovery(world, options, persona),
         nearby=nearby,
+        enrol_at=options.enrol_at,
     )
 
 

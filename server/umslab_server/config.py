@@ -11,6 +11,7 @@ from msgspec import Meta, Struct, field
 from umslab_certs.keys import KeyType
 from umslab_protocol.machines.os11 import LINGER_SECONDS
 from umslab_protocol.values.address_range import parse_subnet
+from umslab_protocol.values.est_address import MAX_EST_ADDRESS_CHARACTERS, parse_est_address
 from umslab_protocol.values.host_port import (
     DEFAULT_WEB_PORT,
     DEVICE_COMMUNICATION_PORT,
@@ -121,9 +122,13 @@ class ConnectorsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """`HOST[:PORT]` for devices instead of this server's own address (S5)."""
     public_address: Annotated[str, Meta(max_length=262)] = ""
     """`HOST[:PORT]` when there is no cluster address (S4)."""
+    enrolment_address: Annotated[str, Meta(max_length=MAX_EST_ADDRESS_CHARACTERS)] = ""
+    """`HOST[:PORT][/PREFIX]` where devices enrol and renew, if not there, too (S7)."""
 
     def __post_init__(self) -> None:
         """Check that they are addresses."""
+        if self.enrolment_address:
+            parse_est_address(self.enrolment_address)
         for address in (self.cluster_address, self.public_address):
             if address:
                 parse_host_port(address)

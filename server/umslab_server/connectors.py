@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The addresses devices connect to (W4-W7, S4, S5), and what becomes of them when the web port changes (T4).
+"""The addresses devices connect to (W4-W7, S4, S5) or enrol at (S7), and what a new web port does to them (T4).
 
 The first is the cluster address, without one the public address, without one this server's own name and port; further
 ones are added by hand. A fresh installation sends no list: its devices know the address they came in by.
@@ -15,6 +15,7 @@ import structlog
 from msgspec import Struct
 from sqlalchemy import func, select
 
+from umslab_protocol.values.est_address import parse_est_address
 from umslab_protocol.values.host_port import HostPort, parse_host_port
 from umslab_protocol.wire.messages import Connectors as ConnectorsMessage
 from umslab_protocol.wire.orders import Connector, ConnectorType
@@ -61,6 +62,8 @@ class ConnectorsView(Struct, frozen=True, kw_only=True):
     """The list, and how far it has come."""
 
     connectors: list[ConnectorView]
+    enrolment: str
+    """Where they enrol and renew, if there is an address of its own for that (S7)."""
     sent: bool
     """Whether devices that hold no list get it."""
     active: int
@@ -82,6 +85,8 @@ class Connectors:
         self._own_name = names[0] if names else "localhost"
         self._cluster = parse_host_port(config.cluster_address) if config.cluster_address else None
         self._public = parse_host_port(config.public_address) if config.public_address else None
+        self.enrolment = str(parse_est_address(config.enrolment_address)) if config.enrolment_address else ""
+        """Where devices enrol and renew; empty: at the connectors (S7)."""
         self._port = 0
         self._added: list[Connector] = []
         self._warning: str | None = None
@@ -148,6 +153,7 @@ class Connectors:
             connectors=[
                 ConnectorView(type=one.type, host=one.host, port=one.port, origin=origin) for one, origin in origins
             ],
+            enrolment=self.enrolment,
             sent=wanted is not None and wanted.to_new,
             active=active,
             acknowledged=acknowledged,
@@ -160,12 +166,12 @@ class Connectors:
 
     def _want(self, added: list[Connector]) -> None:
         self._added = added
-        connectors = self._list()
-        digest = hashlib.sha256(msgspec.json.encode(connectors)).hexdigest()
+        connectors, enrolment = self._list(), self.enrolment
+        digest = hashlib.sha256(msgspec.json.encode((connectors, enrolment))).hexdigest()
         self._handout.wanted = Wanted(
             digest,
-            lambda number: ConnectorsMessage(id=number, digest=digest, connectors=connectors),
-            to_new=bool(self._cluster or self._public or added),
+            lambda number: ConnectorsMessage(id=number, digest=digest, connectors=connectors, enrolment=enrolment),
+            to_new=bool(self._cluster or self._public or added or enrolment),
         )
 
     def _list(self) -> list[Connector]:

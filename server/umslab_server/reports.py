@@ -30,7 +30,7 @@ from umslab_protocol.wire.messages import (
     PushSettings,
     PushSysinfo,
 )
-from umslab_server import registry
+from umslab_server import attributes, registry
 from umslab_server.store import StoreError
 from umslab_server.tables import asset_event, logon
 
@@ -85,9 +85,7 @@ class Reports:
             PushAppStatus: self._by(lambda writer, unit_id, push: _keep(writer, unit_id, "apps", push.apps)),
             PushFileStatus: self._by(lambda writer, unit_id, push: _keep(writer, unit_id, "files", push.files)),
             PushLicenseInfo: self._by(lambda writer, unit_id, push: _keep(writer, unit_id, "licences", push.licences)),
-            PushDeviceAttributes: self._by(
-                lambda writer, unit_id, push: _keep(writer, unit_id, "attributes", push.attributes)
-            ),
+            PushDeviceAttributes: self._attributes,
             PushSettings: self._by(lambda writer, unit_id, push: _keep(writer, unit_id, "own_settings", push.settings)),
             PushLogonEvents: self._by(_keep_logons),
             PushAssetEvents: self._by(_keep_asset_events),
@@ -98,6 +96,20 @@ class Reports:
             await self._store_and_ack(session, push.id, lambda writer: keep(writer, session.unit_id, push))
 
         return handle
+
+    async def _attributes(self, session: LiveSession, push: PushDeviceAttributes) -> None:
+        """Keep what the definitions allow the device to write; one value that they do not refuses all (11.2)."""
+        given = {one.identifier: one.value for one in push.attributes}
+        refused: list[str | None] = []
+
+        def work(writer: Writer) -> None:
+            refused.append(attributes.take(writer, session.unit_id, given))
+
+        def answer() -> Ack | Error:
+            why = refused[-1] if refused else None
+            return Ack(re=push.id) if why is None else Error(code="refused", message=why, re=push.id)
+
+        await self._store_and_ack(session, push.id, work, answer)
 
     async def _sysinfo(self, session: LiveSession, message: PushSysinfo) -> None:
         info = message.info
@@ -123,7 +135,13 @@ class Reports:
         if first and self._placing is not None:
             self._placing.first_info(writer, unit_id)
 
-    async def _store_and_ack(self, session: LiveSession, number: int, work: Callable[[Writer], None]) -> bool:
+    async def _store_and_ack(
+        self,
+        session: LiveSession,
+        number: int,
+        work: Callable[[Writer], None],
+        answer: Callable[[], Ack | Error] | None = None,
+    ) -> bool:
         def known(writer: Writer) -> None:
             if registry.get(writer.connection, session.unit_id) is not None:  # else it was deleted a moment ago
                 work(writer)
@@ -133,7 +151,7 @@ class Reports:
         except StoreError as error:
             session.send(Error(code="busy", message=str(error), re=number))
             return False
-        session.send(Ack(re=number))
+        session.send(Ack(re=number) if answer is None else answer())
         return True
 
 

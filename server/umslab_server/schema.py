@@ -26,7 +26,7 @@ def _migrate_to_2(connection: Connection) -> None:
 
 
 def _migrate_to_3(connection: Connection) -> None:
-    """Add what OS 11 devices need: key, certificate, port, reachability; and accounts to register them with."""
+    """Add what OS 11 devices need (key, certificate, port, reachability, accounts), and device attributes."""
     _add_columns(connection, 3)
     metadata.create_all(connection)
 

@@ -19,10 +19,11 @@ from datetime import timedelta
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from umslab_protocol.values.host_port import parse_host_port
+from umslab_protocol.values.est_address import parse_est_address
 from umslab_runtime.workers import Workers
 from umslab_server.accounts import Accounts
 from umslab_server.approval import Approvals
+from umslab_server.attributes import Attributes
 from umslab_server.automatic import Automatic
 from umslab_server.certificates import (
     Certificates,
@@ -122,6 +123,7 @@ class Services:
     rotation: Rotation
     client_cas: ClientCas
     connectors: Connectors
+    attributes: Attributes
     reach: Reach
     os11: Os11Services
     online_checks: OnlineChecks
@@ -241,6 +243,7 @@ def _build(
         rotation=rotation,
         client_cas=ClientCas(store, presence, certificates, clock=clock),
         connectors=connectors,
+        attributes=Attributes(store),
         reach=reach,
         os11=_build_os11(config, store, reach, automatic, means=means, naming=naming),
         online_checks=online_checks,
@@ -331,8 +334,9 @@ def reply_host(listen: Sequence[str]) -> str:
 
 def device_names(config: ServerConfig) -> list[str]:
     """What an imported web certificate must cover: the names under which devices come."""
-    addresses = (config.connectors.cluster_address, config.connectors.public_address)
-    return list(dict.fromkeys([*config.names, *(parse_host_port(one).host for one in addresses if one)]))
+    connectors = config.connectors
+    addresses = (connectors.cluster_address, connectors.public_address, connectors.enrolment_address)
+    return list(dict.fromkeys([*config.names, *(parse_est_address(one).at.host for one in addresses if one)]))
 
 
 def certificate_names(config: ServerConfig) -> list[str]:

@@ -268,6 +268,19 @@ connector = Table(
     sqlite_autoincrement=True,
 )
 
+attribute = Table(  # since schema 3; the values: device.attributes
+    "attribute",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("identifier", String, nullable=False, unique=True),
+    Column("name", String, nullable=False),
+    Column("kind", String, nullable=False),  # "string", "number", "date" or "range"
+    Column("allowed", String, nullable=False),  # JSON, the values of a range
+    Column("written_by", String, nullable=False),  # "ums", "device" or "both"
+    Column("position", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 approval = Table(
     "approval",
     metadata,

@@ -12,6 +12,7 @@ import trio
 from tests.agent.desk import do, open_desk
 from umslab_agent import actions
 from umslab_agent.behaviour import DeviceBehaviour
+from umslab_agent.kept import Journal
 from umslab_protocol.machines.device_life import State
 from umslab_protocol.values.firmware import FirmwareVersion
 from umslab_protocol.wire.close_codes import CloseCode
@@ -315,3 +316,37 @@ async def test_proxy_on_loopback_wakes_those_on_loopback() -> None:
 
     assert (SUCCESS, "127.255.255.255") == (outcome.state, outcome.message.rpartition(" ")[2])
     assert "020000000009" == woken_by(received.payload)
+
+
+async def test_a_forced_renewal(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Not due, and renewed all the same: once, whether the order is repeated or the device boots."""
+    async with open_desk(tmp_path) as desk:
+        device = desk.device()
+        await device.until_managed()
+        before = device.folder.identity_serial()
+        wrong = await do(await desk.session(), CommandName.CHECK_REENROLMENT, "w", force="perhaps")
+        done = await do(desk.sessions[-1], CommandName.CHECK_REENROLMENT, "f", force="true")
+        await trio.sleep(60)
+        after = device.folder.identity_serial()
+        again = await do(desk.sessions[-1], CommandName.CHECK_REENROLMENT, "f", force="true")
+        await do(desk.sessions[-1], CommandName.REBOOT, "r")
+        await trio.sleep(2 * 86_400)
+
+        assert (ResultState.FAILED, "force is true, or is left out") == (wrong.state, wrong.message)
+        assert "the certificate is being renewed" == done.message == again.message
+        assert before == device.folder.journal.load().replacing
+        assert before != after == device.folder.identity_serial()
+
+
+async def test_a_forced_renewal_survives_a_power_cut(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """The result was kept and the power failed: the renewal is done at the next boot."""
+    async with open_desk(tmp_path) as desk:
+        device = desk.device()
+        await device.until_managed()
+        device.power_off()
+        await device.over.wait()
+        before = device.folder.identity_serial()
+        device.folder.journal.save(Journal(replacing=before))
+        await desk.device().until_managed()
+
+        assert before != device.folder.identity_serial()

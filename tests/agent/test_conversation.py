@@ -200,9 +200,10 @@ async def test_what_cannot_be_kept_is_not_acknowledged(tmp_path: Path, autojump_
         roots = await session.order(lambda number: Roots(id=number, digest="r1", pem="nonsense"))
         bad = [Connector(host="no host", port=1)]
         connectors = await session.order(lambda number: Connectors(id=number, digest="c1", connectors=bad))
+        place = await session.order(lambda number: Connectors(id=number, digest="c1", connectors=[], enrolment="x/.."))
 
-        assert [("not-stored", True)] * 2 == [
-            (answer.code, bool(answer.message)) for answer in (roots, connectors) if isinstance(answer, Error)
+        assert [("not-stored", True)] * 3 == [
+            (answer.code, bool(answer.message)) for answer in (roots, connectors, place) if isinstance(answer, Error)
         ]
         assert before == device.folder.load_trust()
         assert "" == device.folder.announced_roots.load().digest

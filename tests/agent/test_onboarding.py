@@ -16,6 +16,7 @@ import trio
 from tests.support.scripted import Scripted, open_scripted, p7
 from umslab_agent.contexts import TlsContexts
 from umslab_agent.folder import DeviceFolder
+from umslab_agent.kept import KnownConnectors
 from umslab_agent.onboarding import Onboarding, World
 from umslab_agent.persona import derive_persona
 from umslab_agent.trust import TrustMode
@@ -23,11 +24,13 @@ from umslab_certs.authority import create_root
 from umslab_certs.chain import fingerprint
 from umslab_certs.csr import build_request, read_request
 from umslab_certs.keys import KeyType, generate_key
+from umslab_protocol.values.est_address import parse_est_address
 from umslab_protocol.values.failure import Failure, Phase, Reason
 from umslab_protocol.values.firmware import DEFAULT_FIRMWARE
 from umslab_protocol.values.host_port import HostPort
 from umslab_protocol.values.unit_id import UnitId
 from umslab_protocol.wire.codec import JsonCodec
+from umslab_protocol.wire.paths import EST
 from umslab_protocol.wire.transfer import decode_body
 from umslab_runtime.clock import SkewedClock
 from umslab_runtime.executor import InlineExecutor
@@ -45,7 +48,12 @@ KEY = "welcome"
 
 @asynccontextmanager
 async def _device(
-    path: Path, *, names: tuple[str, ...] = ("ums.lab",), auth_key: str | None = KEY, target: HostPort | None = None
+    path: Path,
+    *,
+    names: tuple[str, ...] = ("ums.lab",),
+    auth_key: str | None = KEY,
+    target: HostPort | None = None,
+    enrol_at: str = "",
 ) -> AsyncIterator[tuple[Onboarding, Scripted, DeviceFolder]]:
     async with open_scripted(path / "server", names=names) as server:
         async with open_session_host(server.clock, write_seconds=20) as host:
@@ -68,6 +76,7 @@ async def _device(
                 trust_mode=TrustMode(token=fingerprint(server.root.certificate).token),
                 auth_key=auth_key,
                 key_type=KeyType.P256,
+                enrol_at=parse_est_address(enrol_at) if enrol_at else None,
             )
             yield onboarding, server, folder
 
@@ -294,6 +303,27 @@ async def test_renewal_uses_the_certificate_and_a_new_key(tmp_path: Path, autoju
         assert second is not None
         assert first.public_key() != second.public_key()
         assert fingerprint(first).digits == _presented(server.requests[-1])
+
+
+async def test_an_address_for_enrolment(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """S7: first where the user says, then where the server said; a renewal that fails there goes to the UMS."""
+    async with _device(tmp_path, enrol_at="ums.lab:8443/first/est") as (onboarding, server, folder):
+        server.answers["simpleenroll"] = lambda request: _issue(server, request)
+        refused = text_response(403, "no client certificate")
+        server.answers["simplereenroll"] = lambda request: (
+            refused if request.path.startswith("/told") else _issue(server, request)
+        )
+        await onboarding.establish_trust()
+        await onboarding.prepare_request()
+        await onboarding.enrol()
+        folder.connectors.save(KnownConnectors(digest="c", enrolment="ums.lab:8443/told"))
+
+        assert await onboarding.renew() is None
+        assert ["/first/est/cacerts", "/first/est/simpleenroll", "/told/simplereenroll", f"{EST}/simplereenroll"] == [
+            request.path for request in server.requests
+        ]
+        bodies = [request.body for request in server.requests]
+        assert bodies[2] == bodies[3]
 
 
 async def test_a_clock_that_went_wrong_stops_the_renewal(tmp_path: Path, autojump_clock: MockClock) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ events {{ worker_connections 256; }}
 
 _HTTP = """\
 http {{
-  access_log off;
+  access_log {access_log};
   client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi;
@@ -66,6 +66,14 @@ _EST = """\
       proxy_set_header Connection upgrade;
       proxy_set_header X-Client-Subject $ssl_client_s_dn;
     }}
+"""
+
+_EST_ONLY = """\
+    location {prefix}/ {{
+      proxy_pass https://{behind}{est}/;
+      proxy_ssl_protocols TLSv1.3;
+    }}
+    location / {{ return 404; }}
 """
 
 _STREAM = """\
@@ -106,27 +114,39 @@ def intercepting(folder: Path, identity: Identity, behind: str) -> Iterator[str]
 
 
 @contextmanager
+def enrolling(folder: Path, identity: Identity, prefix: str, behind: str, listener: socket.socket) -> Iterator[Path]:
+    """A proxy that never asks for client certificates and has only EST, below `prefix`; yields its access log."""
+    body = _EST_ONLY.format(prefix=prefix, behind=behind, est=EST_PATH)
+    log = folder / "access.log"
+    with _tls_server(folder, identity, body, access_log=str(log), listener=listener):
+        yield log
+
+
+@contextmanager
 def passing_through(folder: Path, behind: str) -> Iterator[str]:
     """A load balancer that leaves TLS alone; yields host:port."""
     need("nginx")
-    with _listening() as listener:
-        stream = _STREAM.format(listen=_address(listener), behind=behind)
+    with listening() as listener:
+        stream = _STREAM.format(listen=address_of(listener), behind=behind)
         with _nginx(folder, _stream_module(), stream, listener) as address:
             yield address
 
 
 @contextmanager
-def _tls_server(folder: Path, identity: Identity, body: str) -> Iterator[str]:
+def _tls_server(
+    folder: Path, identity: Identity, body: str, *, access_log: str = "off", listener: socket.socket | None = None
+) -> Iterator[str]:
     need("nginx")
-    with _listening() as listener:
+    with nullcontext(listener) if listener is not None else listening() as taken:
         http = _HTTP.format(
             folder=folder,
-            listen=_address(listener),
+            access_log=access_log,
+            listen=address_of(taken),
             certificate=identity.certificate,
             key=identity.key,
             body=body,
         )
-        with _nginx(folder, "", http, listener) as address:
+        with _nginx(folder, "", http, taken) as address:
             yield address
 
 
@@ -140,11 +160,12 @@ def _nginx(folder: Path, more: str, server: str, listener: socket.socket) -> Ite
     command = ("nginx", "-p", folder, "-e", "stderr", "-c", file)
     descriptor = listener.fileno()
     with in_background(*command, env={"NGINX": f"{descriptor};"}, inherit=[descriptor]):
-        yield _address(listener)
+        yield address_of(listener)
 
 
 @contextmanager
-def _listening() -> Iterator[socket.socket]:
+def listening() -> Iterator[socket.socket]:
+    """A socket for nginx to take over: for a test that must know the address before nginx can start."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
@@ -152,7 +173,8 @@ def _listening() -> Iterator[socket.socket]:
         yield listener
 
 
-def _address(listener: socket.socket) -> str:
+def address_of(listener: socket.socket) -> str:
+    """Where it listens."""
     host, port = listener.getsockname()
     return f"{host}:{port}"
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from umslab_protocol.errors import InvalidValueError
 from umslab_protocol.values.auth_key import parse_auth_key
+from umslab_protocol.values.est_address import parse_est_address
 from umslab_protocol.values.fingerprint import CommunicationToken, Fingerprint
 from umslab_protocol.values.firmware import FirmwareVersion
 from umslab_protocol.values.host_port import HostPort, parse_host, parse_host_port
@@ -26,6 +27,7 @@ PARSERS: list[Callable[[str], Any]] = [
     parse_unit_id,
     parse_mac,
     parse_host,
+    parse_est_address,
     parse_host_port,
     Fingerprint.parse,
     CommunicationToken.parse,

@@ -42,7 +42,7 @@ def test_any_requests(
 async def _story(path: Path, enabled: bool, bodies: list[bytes], guesses: list[str]) -> None:  # noqa: FBT001 - by trio.run
     async with open_office(path) as office:
         automatic = Automatic(office.store, Throttle(ThrottleRules()), enabled=enabled, clock=office.clock)
-        front = AutomaticFront(automatic)
+        front = AutomaticFront(automatic, enrolment="")
         for body in bodies:
             answer = await front.post(Request("POST", "/x", "", [], body, peer(None)))
             assert isinstance(answer, Response)

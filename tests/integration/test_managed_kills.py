@@ -41,14 +41,17 @@ _Operation: TypeAlias = "Callable[[TroubledLab, int, list[str]], Awaitable[None]
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [3])
 async def test_all_agree_after_kills_in_every_operation(tmp_path: Path, seed: int) -> None:
-    """Settings, places, commands, jobs, apps, files, roots, client CAs, approvals: nothing half, twice, or lost."""
+    """Settings, places, commands, jobs, apps, files, roots, client CAs, approvals: nothing half, twice, or lost.
+
+    The same for revocation, a wave of forced renewals, and the forced retirement of a client CA.
+    """
     lab = TroubledLab(tmp_path, seed)
     operations = [_edit, _order_app, _order_file, _message, _reboot, _client_ca] * 2
     operations += [_edit_for_reboot, _place, _job]
     lab.chance.shuffle(operations)
     await lab.start()
     try:
-        with trio.fail_after(240):
+        with trio.fail_after(480):
             async with open_world() as world, trio.open_nursery() as nursery:
                 (key,) = await lab.ask("keys.create", kind="mass")
                 for index in range(FIRST):
@@ -56,6 +59,8 @@ async def test_all_agree_after_kills_in_every_operation(tmp_path: Path, seed: in
                 for index in range(PROCESSES):
                     nursery.start_soon(lab.live_as_process, index, key["secret"])
                 await _approve(lab, FIRST + PROCESSES)
+                await _revoke(lab)
+                await _renew_and_retire(lab)
                 texts = await _operate(lab, [*operations[:6], _rotate])
                 for index in range(FIRST, FIRST + LATER):
                     nursery.start_soon(lab.live, world, index, key["secret"])
@@ -89,6 +94,78 @@ async def _approve(lab: TroubledLab, devices: int) -> None:
             nursery.start_soon(lab.until, all_there)
             await lab.disturb()
     await lab.until(all_there)
+
+
+async def _revoke(lab: TroubledLab) -> None:
+    """A device whose certificates are revoked stays out until somebody resets it; then it comes on board anew."""
+    lost = _unit_ids(lab)[0]
+
+    async def revoked() -> bool:
+        shown = await lab.ask("devices.show", unit_id=lost)
+        return {"revoked"} == {one["state"] for one in shown["certificates"]} and shown["state"] == "offline"
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(lab.insist, "devices.revoke", revoked, unit_id=lost))
+        await lab.disturb()
+    await _reset(lab, {lost})
+
+
+async def _renew_and_retire(lab: TroubledLab) -> None:
+    """A forced wave brings half of the devices to a new client CA; the old one is retired, and locks out the others."""
+    await _client_ca(lab, 0, [])
+    issuing, *_, old = await lab.when_up(partial(lab.ask, "certs.client-cas"))
+    fingerprint_of_old = old["ca"]["sha256_parts"][0]
+    renewing = _unit_ids(lab)[::2]
+    parameters = {"force": "true"}
+
+    async def ordered() -> bool:
+        return await _count(lab, "checkreenroll", parameters) > 0
+
+    async def renewed() -> bool:
+        first, *_ = await lab.ask("certs.client-cas")
+        return bool(first["ca"] == issuing["ca"] and first["devices"] >= len(renewing))
+
+    async def retired() -> bool:
+        return 1 == len(await lab.ask("certs.client-cas"))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(
+            partial(
+                lab.insist, "command.start", ordered, command="checkreenroll", parameters=parameters,
+                selector={"unit_ids": renewing}, wait=False, retry_at_boot=True, timeout_seconds=600,
+            )
+        )  # fmt: skip
+        await lab.disturb()
+    for member in lab.members:
+        member.cut()  # a boot for all: what waits for one is due
+    await lab.until(renewed)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(
+            partial(lab.insist, "certs.retire-client-ca", retired, fingerprint=fingerprint_of_old, force=True)
+        )
+        await lab.disturb()
+    await _reset(lab, set(_unit_ids(lab)) - set(renewing))
+
+
+async def _reset(lab: TroubledLab, unit_ids: set[str]) -> None:
+    """Reset these devices to factory defaults, and approve them again."""
+    for member in lab.members:
+        persona = member.folder.load_persona()
+        if persona is not None and persona.unit_id in unit_ids:
+            member.to_reset = True
+            member.cut()
+
+    async def all_back() -> bool:
+        await lab.ask("approval.approve-all")
+        return {"online"} == {one["state"] for one in await lab.ask("devices.list")}
+
+    await lab.until(all_back)
+
+
+def _unit_ids(lab: TroubledLab) -> list[str]:
+    """The devices there are, in the order in which they came."""
+    personas = [member.folder.load_persona() for member in lab.members]
+    return [persona.unit_id for persona in personas if persona is not None]
 
 
 async def _operate(lab: TroubledLab, operations: Sequence[_Operation]) -> list[str]:

@@ -72,6 +72,15 @@ class TestTheList:
         assert told(one) == []
         assert len(await office.events("connectors-acknowledged")) == 1
 
+    async def test_enrolment_address(self, office: Office, tmp_path: Path) -> None:
+        """S7: named beside the list, which is sent for it."""
+        lead = await lead_office(office, tmp_path, enrolment_address="enrol.corp/est/")
+        one = await visit(office)
+        (message,) = one.heard(ConnectorsMessage)
+
+        assert "enrol.corp:8443/est" == message.enrolment == (await lead.connectors.view()).enrolment
+        assert told(one) == [[("ums", "ums.lab", 8443)]]
+
     async def test_no_names(self, office: Office) -> None:
         """Without a configured name it is localhost."""
         connectors = Connectors(office.store, office.presence, config=ConnectorsConfig(), names=[], clock=office.clock)

@@ -44,6 +44,17 @@ class Member:
     starts: int = 0
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     process: subprocess.Popen[bytes] | None = None
+    to_reset: bool = False
+    """Somebody resets it to factory defaults before it starts again."""
+    resets: int = 0
+
+    def start(self) -> None:
+        """Count a start; what was to be done before it is done."""
+        self.starts += 1
+        if self.to_reset:
+            self.folder.reset()
+            self.to_reset = False
+            self.resets += 1
 
     def cut(self) -> None:
         """Take its power."""
@@ -90,10 +101,10 @@ class TroubledLab:
         )
         member.folder.save_persona(derive_persona(self._seed, index, firmware=DEFAULT_FIRMWARE))
         while True:
+            member.start()
             persona = member.folder.load_persona()
             assert persona is not None
             member.scope = trio.CancelScope()
-            member.starts += 1
             with member.scope:
                 device = make_device(world, member.folder, persona, options, self.note, on_happening=self.note)
                 raise AssertionError(f"device {index} ended: {await device.run()}, {device.failure}")
@@ -109,7 +120,7 @@ class TroubledLab:
             "--auth-key", key, "--token", self.server.about["token"], "--retry", "--behaviour", str(behaviour),
         ]  # fmt: skip
         while True:
-            member.starts += 1
+            member.start()
             member.process = await trio.to_thread.run_sync(partial(_start, command))
             try:
                 code = await trio.to_thread.run_sync(member.process.wait, abandon_on_cancel=True)

@@ -35,6 +35,7 @@ from umslab_protocol.wire.orders import (
     AppOrder,
     CommandName,
     Connector,
+    EnrolmentAddress,
     FileOrder,
     Parameters,
     ResultState,
@@ -189,12 +190,14 @@ class Command(Struct, frozen=True, kw_only=True, tag="command", tag_field="type"
     parameters: Parameters = {}
 
 
-class Connectors(Struct, frozen=True, kw_only=True, tag="connectors", tag_field="type"):
+class Connectors(Struct, frozen=True, kw_only=True, tag="connectors", tag_field="type", omit_defaults=True):
     """Server to device: the addresses to connect to, in place of all earlier ones (W5); acknowledged when durable."""
 
     id: MessageId
     digest: Text
     connectors: Annotated[list[Connector], Meta(max_length=64)]
+    enrolment: EnrolmentAddress = ""
+    """Where to enrol and renew; empty: at the connectors (S7)."""
 
 
 class Roots(Struct, frozen=True, kw_only=True, tag="roots", tag_field="type"):

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from umslab_protocol.values.est_address import MAX_EST_ADDRESS_CHARACTERS
 from umslab_protocol.wire.inventory import LongText, Text
 
 MAX_PARAMETERS = 2_000
@@ -58,6 +59,10 @@ class Connector(Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=1, le=65535)]
 
 
+EnrolmentAddress = Annotated[str, Meta(max_length=MAX_EST_ADDRESS_CHARACTERS)]
+"""`HOST:PORT`, with a path when EST is not where it always is (S7)."""
+
+
 class CommandName(StrEnum):
     """The commands a device knows (J1, J2)."""
 
@@ -77,7 +82,7 @@ class CommandName(StrEnum):
     WAKE_UP = "wakeup"
     """Magic packets to a device that sleeps: sent by the server, or by a device for another (WL4)."""
     CHECK_REENROLMENT = "checkreenroll"
-    """Look whether the certificate is due for renewal now (X10)."""
+    """Look whether the certificate is due for renewal now (X10), or renew it in any case."""
 
 
 class ResultState(StrEnum):
@@ -87,4 +92,6 @@ class ResultState(StrEnum):
     FAILED = "FAILED"
 
 
+TRUE = "true"
+"""The only value of a parameter that is a switch; without it, it is off."""
 Parameters = Annotated[dict[Text, LongText], Meta(max_length=32)]

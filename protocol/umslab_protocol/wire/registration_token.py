@@ -13,7 +13,9 @@ from msgspec import Meta, Struct
 
 from umslab_protocol.errors import InvalidValueError
 from umslab_protocol.values.auth_key import parse_auth_key
+from umslab_protocol.values.est_address import EstAddress, parse_est_address
 from umslab_protocol.values.unit_id import UnitId, parse_unit_id
+from umslab_protocol.wire.orders import EnrolmentAddress
 
 CONTENT_TYPE = "application/json"
 MAX_BYTES = 1_024
@@ -25,12 +27,14 @@ class TokenRequest(Struct, frozen=True, kw_only=True):
     unitID: str  # noqa: N815 - the published name
 
 
-class TokenAnswer(Struct, frozen=True, kw_only=True):
+class TokenAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Server to device."""
 
     token: str
     expiresIn: Annotated[float, Meta(gt=0, le=86_400)]  # noqa: N815 - like its neighbours
     """Seconds."""
+    enrolment: EnrolmentAddress = ""
+    """Where to enrol with it; empty: at the address that was asked (S7)."""
 
 
 def write_request(unit_id: UnitId) -> bytes:
@@ -43,14 +47,15 @@ def read_request(body: bytes) -> UnitId:
     return parse_unit_id(_read(body, TokenRequest).unitID)
 
 
-def write_answer(token: str, seconds: float) -> bytes:
+def write_answer(token: str, seconds: float, enrolment: str = "") -> bytes:
     """Write what the server answers."""
-    return msgspec.json.encode(TokenAnswer(token=token, expiresIn=seconds))
+    return msgspec.json.encode(TokenAnswer(token=token, expiresIn=seconds, enrolment=enrolment))
 
 
-def read_answer(body: bytes) -> str:
-    """Read the token out of an answer; raises `InvalidValueError`."""
-    return parse_auth_key(_read(body, TokenAnswer).token)
+def read_answer(body: bytes) -> tuple[str, EstAddress | None]:
+    """Read the token out of an answer, and where it is good if that is said; raises `InvalidValueError`."""
+    answer = _read(body, TokenAnswer)
+    return parse_auth_key(answer.token), parse_est_address(answer.enrolment) if answer.enrolment else None
 
 
 T = TypeVar("T", bound=Struct)

@@ -14,6 +14,7 @@ Examples:
     umslab device localhost --auth-key KEY --token TOKEN
     umslab device localhost:8443 --auth-key-file - --token TOKEN --structure-tag HQ < key.txt
     umslab device localhost --once --json
+    umslab device localhost --enrol-at localhost:9443/.well-known/est --auth-key KEY --token TOKEN
     umslab device localhost --behaviour laptop.toml
     umslab device localhost --address 127.3.0.7 --wake-port 4009
     umslab device --nameserver 127.0.0.1:5353 --search-domain lab.example
@@ -70,6 +71,7 @@ from umslab_certs.keys import KeyType
 from umslab_protocol.machines.device_life import State
 from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.auth_key import parse_auth_key
+from umslab_protocol.values.est_address import EstAddress, parse_est_address
 from umslab_protocol.values.fingerprint import CommunicationToken, Fingerprint
 from umslab_protocol.values.firmware import DEFAULT_FIRMWARE, DEFAULT_OS11_FIRMWARE, FirmwareVersion
 from umslab_protocol.values.host_port import DEFAULT_WEB_PORT, DEVICE_COMMUNICATION_PORT, HostPort, parse_host_port
@@ -99,6 +101,9 @@ def device(
     context: typer.Context,
     target: Annotated[str, typer.Argument(metavar="[HOST[:PORT]]", help="The UMS, as devices see it.")] = "",
     *,
+    enrol_at: Annotated[
+        str, typer.Option(metavar="HOST[:PORT][/PREFIX]", help="Enrol here; HOST is for the session then.")
+    ] = "",
     server: Annotated[str, typer.Option(metavar="HOST[:PORT]", help="The same as HOST.")] = "",
     auth_key: Annotated[
         str,
@@ -230,6 +235,7 @@ def device(
         )  # fmt: skip
         options = DeviceOptions(
             target=named,
+            enrol_at=_enrol_at(enrol_at, named),
             finding=finding,
             trust_mode=_trust_mode(token, ca_hash, public_roots, first_use=trust_first_use),
             auth_key=_auth_key(auth_key, auth_key_file) if generation == 12 else None,
@@ -308,6 +314,12 @@ def _target(positional: str, option: str, port: int) -> HostPort | None:
     if positional and option:
         raise UserError("name the UMS once: umslab device HOST[:PORT]", exit_codes.USAGE)
     return parse_host_port(positional or option, port) if positional or option else None
+
+
+def _enrol_at(text: str, target: HostPort | None) -> EstAddress | None:
+    if text and target is None:
+        raise UserError("--enrol-at says where to enrol: name the UMS for the session too, as HOST", exit_codes.USAGE)
+    return parse_est_address(text) if text else None
 
 
 def _finding(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from umslab_protocol.wire.orders import CommandName
+from umslab_protocol.wire.orders import TRUE, CommandName
 from umslab_server.errors import RefusedError
 from umslab_server.tables import file
 
@@ -22,7 +22,11 @@ NEEDED = {
     CommandName.DEVICE_COMMAND: "name",
 }
 """Which parameter a command cannot do without."""
-ALLOWED = {CommandName.UPDATE: "version", CommandName.UPDATE_ON_SHUTDOWN: "version"} | NEEDED
+ALLOWED = {
+    CommandName.UPDATE: "version",
+    CommandName.UPDATE_ON_SHUTDOWN: "version",
+    CommandName.CHECK_REENROLMENT: "force",
+} | NEEDED
 """Which parameter a command may have; a device-specific command may have any."""
 
 
@@ -38,6 +42,8 @@ def check(connection: Connection, command: CommandName, given: Mapping[str, str]
     if unknown and command is not CommandName.DEVICE_COMMAND:
         knows = f"it knows {allowed}" if allowed else "it has none"
         raise RefusedError(f"the command {command} has no parameter {unknown[0]!r}; {knows}")
+    if command is CommandName.CHECK_REENROLMENT and given.get("force", TRUE) != TRUE:
+        raise RefusedError(f"the parameter force of the command {command} is {TRUE}, or is left out")
     if command is CommandName.FILE_TRANSFER:
         return {**given, **_describe(connection, given["file"])}
     return dict(given)

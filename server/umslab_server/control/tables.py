@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from umslab_server.control.accounts import AccountCommands
 from umslab_server.control.approval import ApprovalCommands
+from umslab_server.control.attributes import AttributeCommands
 from umslab_server.control.certificates import CertificateCommands, RotationCommands
 from umslab_server.control.commands import CommandCommands
 from umslab_server.control.connectors import ConnectorCommands
@@ -61,6 +62,7 @@ def build_control(
         CertificateCommands(services.certificates).table(),
         RotationCommands(services.rotation, services.client_cas, names=device_names(config)).table(),
         ConnectorCommands(services.connectors).table(),
+        AttributeCommands(services.attributes).table(),
         AccountCommands(services.os11.accounts).table(),
         ApprovalCommands(services.approvals).table(),
         WhyCommands(services.why).table(),

@@ -20,8 +20,10 @@ BUSY_SECONDS = 5.0
 class AutomaticFront:
     """Serves the path."""
 
-    def __init__(self, automatic: Automatic) -> None:
+    def __init__(self, automatic: Automatic, *, enrolment: str) -> None:
+        """`enrolment` is the address where tokens are to be used, if that is another one (S7)."""
         self._automatic = automatic
+        self._enrolment = enrolment
 
     async def post(self, request: Request) -> Response:
         """Everybody may ask; who gets one is decided behind."""
@@ -35,6 +37,6 @@ class AutomaticFront:
             return text_response(503, "the registry is busy", [retry_after(BUSY_SECONDS)])
         if isinstance(answer, Token):
             headers = [("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store")]
-            return Response(200, headers, write_answer(answer.text, TOKEN_SECONDS))
+            return Response(200, headers, write_answer(answer.text, TOKEN_SECONDS, self._enrolment))
         waits = [] if answer.retry_after is None else [retry_after(answer.retry_after)]
         return text_response(answer.status, answer.message, waits)

@@ -69,7 +69,7 @@ def build_front(
     )
     pages = Pages(services.status, version)
     files = FileFront(services.files, by_certificate(services.sessions))
-    automatic = AutomaticFront(services.automatic)
+    automatic = AutomaticFront(services.automatic, enrolment=services.connectors.enrolment)
     table = build_table(est, ws_connect, pages, files, automatic, est_alias=config.enrolment.alias)
     return Front(
         router=Router(table if turns is None else turns.wrap(table)), est=est, ws_connect=ws_connect, turns=turns

@@ -161,6 +161,10 @@ SAMPLES: list[tuple[Message, bytes]] = [
         b'{"type":"command","id":2,"execID":"ID-ums-1","command":"message","parameters":{"text":"Hello"}}',
     ),
     (
+        Connectors(id=3, digest="c1", connectors=[], enrolment="enrol.lab:443/est"),
+        b'{"type":"connectors","id":3,"digest":"c1","connectors":[],"enrolment":"enrol.lab:443/est"}',
+    ),
+    (
         Connectors(id=3, digest="c1", connectors=[Connector(type=ConnectorType.UMS, host="ums.lab", port=8443)]),
         b'{"type":"connectors","id":3,"digest":"c1","connectors":[{"type":"ums","host":"ums.lab","port":8443}]}',
     ),

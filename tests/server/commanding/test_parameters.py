@@ -28,6 +28,7 @@ async def test_each_command(shop: Workshop) -> None:
     assert await check(shop, CommandName.UPDATE, version="12.9") == {"version": "12.9"}
     assert await check(shop, CommandName.DEVICE_COMMAND, name="x", more="y") == {"name": "x", "more": "y"}
     assert await check(shop, CommandName.REBOOT) == {}
+    assert await check(shop, CommandName.CHECK_REENROLMENT, force="true") == {"force": "true"}
 
 
 async def test_file(shop: Workshop) -> None:
@@ -54,6 +55,7 @@ async def test_file(shop: Workshop) -> None:
         (CommandName.FILE_TRANSFER, {"file": "x"}, "there is no file 'x'"),
         (CommandName.REBOOT, {"hard": "yes"}, "no parameter 'hard'; it has none"),
         (CommandName.UPDATE, {"to": "12"}, "it knows version"),
+        (CommandName.CHECK_REENROLMENT, {"force": "yes"}, "force of the command checkreenroll is true, or is left out"),
     ],
 )
 async def test_refused(shop: Workshop, command: CommandName, given: dict[str, str], sentence: str) -> None:

@@ -9,9 +9,11 @@ import pytest
 
 from tests.server.parts import Endpoint, unit_id
 from tests.server.world import config, open_world
+from umslab_protocol.values.est_address import EstAddress
+from umslab_protocol.values.host_port import HostPort
 from umslab_protocol.wire import paths
 from umslab_protocol.wire.registration_token import read_answer, write_request
-from umslab_server.config import EnrolmentConfig
+from umslab_server.config import ConnectorsConfig, EnrolmentConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +29,16 @@ async def test_token_and_certificate(tmp_path: Path, autojump_clock: MockClock) 
         answer = await world.call("POST", paths.REGISTRATION_TOKEN, body=write_request(unit_id(1)))
 
         assert (200, "no-store") == (answer.status, answer.header("cache-control"))
-        assert 200 == (await world.enrol(Endpoint(1), read_answer(answer.body))).status
+        assert 200 == (await world.enrol(Endpoint(1), read_answer(answer.body)[0])).status
+
+
+async def test_where_to_enrol(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """S7: an address of its own for enrolment comes with the token."""
+    addresses = ConnectorsConfig(enrolment_address="enrol.lab/est")
+    async with open_world(tmp_path, config(enrolment=ON, connectors=addresses)) as world:
+        answer = await world.call("POST", paths.REGISTRATION_TOKEN, body=write_request(unit_id(1)))
+
+        assert EstAddress(HostPort("enrol.lab", 8443), "/est") == read_answer(answer.body)[1]
 
 
 async def test_off(tmp_path: Path, autojump_clock: MockClock) -> None:

@@ -219,6 +219,8 @@ def test_a_device_that_finds_its_ums(server: ServerProcess, key: str, tmp_path: 
         (("--dhcp-interface", "eth0", "--static", "ten"), "--static: 'ten' is not an IPv4 address"),
         (("--dhcp-interface", "eth0", "--dhcp-timeout", "0"), "--dhcp-timeout must be greater than 0"),
         (("--dhcp-lease", "224=aa", "--port-code", "224"), "codes of the extra options"),
+        (("--enrol-at", "localhost"), "name the UMS for the session too"),
+        (("localhost", "--enrol-at", "localhost/.."), "is not a path prefix"),
     ],
 )
 def test_wrong_ways_to_find_it(tmp_path: Path, options: tuple[str, ...], words: str) -> None:

@@ -5,6 +5,7 @@ Examples:
     umslab ctl command reboot 00E0C5000001 --retry-at-boot
     umslab ctl command message --dir /Bremen --param text="Back at noon"
     umslab ctl command update --all --parallel 20 --no-wait
+    umslab ctl command checkreenroll --dir /Bremen --force --parallel 20
     umslab ctl command results ID-ums-1-1767225600000-1-0
 """
 
@@ -29,7 +30,7 @@ from umslab.cli.ctl.selecting import (
 )
 from umslab.cli.output import SETTINGS, JsonOption, StateOption, help_text, print_json, print_pairs, print_table
 from umslab.printable import printable
-from umslab_protocol.wire.orders import CommandName
+from umslab_protocol.wire.orders import TRUE, CommandName
 
 app = typer.Typer(no_args_is_help=True, help=help_text(__doc__), **SETTINGS)
 
@@ -48,7 +49,7 @@ WHAT = {
     CommandName.FILE_TRANSFER: "Let the devices fetch a file of the server; needs `--param file=NAME`.",
     CommandName.DEVICE_COMMAND: "Run a command of the device's own; needs `--param name=...`.",
     CommandName.WAKE_UP: "Send magic packets to devices that sleep; nobody can say whether they wake.",
-    CommandName.CHECK_REENROLMENT: "Let the devices look whether their certificates are due for renewal.",
+    CommandName.CHECK_REENROLMENT: "Let the devices renew their certificates if that is due; `--force`: in any case.",
 }
 
 
@@ -62,6 +63,7 @@ def _verb(name: CommandName) -> Callable[..., None]:
         everyone: AllOption = False,
         view: ViewOption = None,
         parameters: ParameterOption = None,
+        force: bool = False,
         retry_at_boot: Annotated[
             bool, typer.Option("--retry-at-boot", help="Who is away gets it at the next boot.")
         ] = False,
@@ -82,7 +84,7 @@ def _verb(name: CommandName) -> Callable[..., None]:
             progress.take,
             command=str(name),
             selector=chosen,
-            parameters=pairs(parameters),
+            parameters=pairs(parameters) | ({"force": TRUE} if force else {}),
             retry_at_boot=retry_at_boot,
             timeout_seconds=seconds(timeout),
             parallel=parallel,
@@ -92,6 +94,10 @@ def _verb(name: CommandName) -> Callable[..., None]:
         progress.finish(summary, waited=wait)
 
     run.__doc__ = WHAT[name]
+    hidden = name is not CommandName.CHECK_REENROLMENT  # the server says of every other one that it has no force
+    run.__annotations__["force"] = Annotated[
+        bool, typer.Option("--force", hidden=hidden, help="Renew although it is not due (simulated).")
+    ]
     return run
 
 

@@ -49,6 +49,8 @@ def _print(result: dict[str, Any], *, as_json: bool) -> None:
         ((one["type"], one["host"], one["port"], one["origin"]) for one in result["connectors"]),
         empty="no connectors",
     )
+    if result["enrolment"]:
+        print(f"devices enrol at {result['enrolment']}")
     if result["sent"]:
         print(f"{result['acknowledged']} of {result['active']} active devices hold this list")
     else:

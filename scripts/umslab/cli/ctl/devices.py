@@ -118,6 +118,22 @@ def edit_device(
     call(state, "devices.edit", unit_id=unit_id, values=named)
 
 
+@app.command("attribute")
+def write_attributes(
+    unit_id: UnitId,
+    values: Annotated[list[str], typer.Argument(metavar="IDENTIFIER=VALUE...", help="An empty value removes it.")],
+    *,
+    state: StateOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write device attributes, which `umslab ctl attributes` defines, and show all that the device has."""
+    attributes = call(state, "attributes.write", unit_id=unit_id, values=pairs(values))
+    if as_json:
+        print_json("attributes", attributes)
+    else:
+        print_pairs(attributes.items())
+
+
 @app.command("delete")
 def delete_devices(
     unit_ids: UnitIdsArgument = None,

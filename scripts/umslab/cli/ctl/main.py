@@ -19,6 +19,7 @@ import typer
 from umslab.cli.ctl import (
     accounts,
     apps,
+    attributes,
     certs,
     command,
     connectors,
@@ -61,6 +62,7 @@ app.add_typer(views.app, name="views")
 app.add_typer(dirs.app, name="dirs")
 app.add_typer(profiles.app, name="profiles")
 app.add_typer(apps.app, name="apps")
+app.add_typer(attributes.app, name="attributes")
 app.add_typer(files.app, name="files")
 app.add_typer(settings.app, name="settings")
 app.add_typer(rules.app, name="rules")

@@ -54,6 +54,14 @@ def test_as_json(server: ServerProcess) -> None:
     assert set(IDS) == {task["unit_id"] for task in command["tasks"]}
 
 
+def test_force(server: ServerProcess) -> None:
+    """A parameter of one command; of every other the server says that it has none."""
+    command = json.loads(_failed(server, "checkreenroll", IDS[0], "--force", "--json"))["command"]
+
+    assert {"force": "true"} == command["parameters"]
+    assert "has no parameter 'force'; it has none" in ctl_refused(server, "command", "reboot", IDS[0], "--force")
+
+
 def test_next_boot_list_results_cancel(server: ServerProcess) -> None:
     """Kept for the next boot, found in the list, shown, given up."""
     out = ctl(server, "command", "shutdown", IDS[2], "--retry-at-boot", "--timeout", "1m", "--parallel", "2")
