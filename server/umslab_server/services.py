@@ -328,8 +328,14 @@ def _build_enrolment(
 def reply_host(listen: Sequence[str]) -> str:
     """Where answers of devices arrive: on loopback unless the server listens wider. IPv4, as devices are asked."""
     addresses = [one for one in listen if ":" not in one]
-    loopback = all(ip_address(one).is_loopback for one in addresses)
-    return "127.0.0.1" if loopback else "0.0.0.0"
+    return "127.0.0.1" if all(map(_is_loopback, addresses)) else "0.0.0.0"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False  # what is no address is told by who listens on it
 
 
 def device_names(config: ServerConfig) -> list[str]:
