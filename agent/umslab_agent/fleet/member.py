@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import trio
+from msgspec import Struct
 
 from umslab_agent.chance import Chance
 from umslab_agent.device import Device
@@ -66,6 +67,22 @@ _GONE = {State.REBOOTING, State.SUSPENDED, State.OFF}
 _AWAY = {State.WAITING, *_GONE}
 
 
+MOST_MOMENTS = 16
+"""That a member remembers of its life; older ones are forgotten."""
+
+
+class Moment(Struct, frozen=True, gc=False):
+    """Something that became of a device: another condition, or a failed try."""
+
+    at: float
+    """Monotonic seconds."""
+    condition: Condition
+    """From now on."""
+    phase: Phase | None = None
+    """Of a failed try."""
+    reason: Reason | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equipment:
     """What the devices of a fleet are made with."""
@@ -102,6 +119,7 @@ class Member:
         "_was_managed",
         "_way_began",
         "condition",
+        "history",
         "planned",
     )
 
@@ -109,6 +127,8 @@ class Member:
         """`on_settled` is called whenever the device has become managed, or has ended."""
         self.planned = planned
         self.condition = Condition.PLANNED
+        self.history: list[Moment] = []
+        """The latest `MOST_MOMENTS`, in order of time."""
         self._equipment = equipment
         self._on_settled = on_settled
         self._device: Device | None = None
@@ -136,6 +156,11 @@ class Member:
         return self.condition not in {Condition.PLANNED, Condition.FAILED, Condition.STOPPED} and (
             self._scope is not None
         )
+
+    @property
+    def failure(self) -> Failure | None:
+        """Of its last failed try."""
+        return self._failure
 
     async def run(self, intended: float) -> None:
         """Live from the arrival, which was to be at `intended`, until the end."""
@@ -271,7 +296,14 @@ class Member:
 
     def _record(self, failure: Failure) -> None:
         self._failure = failure
-        self._equipment.recorder.failed(failure, self._now())
+        now = self._now()
+        self._remember(Moment(now, self.condition, failure.phase, failure.reason))
+        self._equipment.recorder.failed(failure, now)
+
+    def _remember(self, moment: Moment) -> None:
+        if len(self.history) == MOST_MOMENTS:
+            del self.history[0]
+        self.history.append(moment)
 
     def _trace(self, step: TracedStep, began: float) -> None:
         due, self._due = self._due, None
@@ -282,6 +314,7 @@ class Member:
         if condition is self.condition:
             return
         before, self.condition, now = self.condition, condition, self._now()
+        self._remember(Moment(now, condition))
         self._equipment.recorder.moved(before, condition, now)
         if before is Condition.MANAGED and self._way_began < now:
             self._way_began = now

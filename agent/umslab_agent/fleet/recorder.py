@@ -71,6 +71,8 @@ class Recorder:
             conditions={condition: Series() for condition in Condition},
             generators=[Generator(shard)],
         )
+        self.health: Health | None = None
+        """As the generator was at the last look."""
         self._start = start
         self._failures = Failures(self.measured.failures)
         self.levels[Condition.PLANNED] = devices
@@ -153,6 +155,7 @@ class Recorder:
 
     def sampled(self, health: Health, now: float) -> None:
         """A look at this process."""
+        self.health = health
         at = now - self._start
         generator = self.measured.generators[0]
         generator.samples += 1

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, assert_never
 
 import trio
 
-from umslab_agent.fleet.actions import Action
+from umslab_agent.fleet.actions import Action, is_at
 from umslab_agent.fleet.measured import Condition
 from umslab_agent.fleet.member import Equipment, Member
+from umslab_agent.fleet.pacing import Pacing
 from umslab_agent.fleet.scenario import CommandWave, Drain, Onboard, RenewalWave, Steady, Storm
 
 if TYPE_CHECKING:
@@ -45,13 +46,18 @@ class Fleet:
         self.members = {one.index: Member(one, equipment, self._settled) for one in plan.devices}
         self.notes: list[str] = []
         self.phase: PlannedPhase | None = None
+        self.ends_by = math.inf
+        """When the phase ends at the latest; infinite while nobody can know."""
         self.interrupted = False
+        self.pacing = Pacing(plan.arrivals, 0.0)
+        """Of the arrivals; has its moments when the fleet runs."""
         self._equipment = equipment
         self._recorder = equipment.recorder
         self._clock = equipment.world.clock
         self._say = say
         self._commander = commander
-        self._started = 0.0
+        self._repaced = trio.Event()
+        self._onboarding: tuple[Onboard, trio.CancelScope] | None = None
         self._phases = trio.CancelScope()
         self._hard_stop = trio.CancelScope()
         self._missing: set[int] = set()
@@ -60,11 +66,10 @@ class Fleet:
         self._on_way: set[int] = set()
         self._living = 0
         self._all_over = trio.Event()
-        self._arrived = 0
 
     async def run(self) -> None:
         """Run the plan to its end; nothing that happens to a device ends it."""
-        self._started = self._clock.monotonic()
+        self.pacing = Pacing(self.plan.arrivals, self._clock.monotonic())
         *phases, drain = self.plan.phases
         with self._hard_stop:
             async with trio.open_nursery() as nursery:
@@ -73,8 +78,8 @@ class Fleet:
                         await self._run_phase(phase, nursery)
                 await self._drain(drain)
                 nursery.cancel_scope.cancel()
-        for planned in self.plan.devices[self._arrived :]:
-            self._recorder.missed(self._started + planned.arrival)
+        for position in range(self.pacing.arrived, len(self.plan.devices)):
+            self._recorder.missed(self.pacing.due(position))
 
     def stop(self) -> None:
         """End early: devices say goodbye. The second time: at once."""
@@ -82,6 +87,42 @@ class Fleet:
             self._hard_stop.cancel()
         self.interrupted = True
         self._phases.cancel()
+
+    # Steering.
+
+    def pause(self) -> bool:
+        """Let nobody arrive from now on; tells whether that is new."""
+        return self.pacing.pause(self._clock.monotonic()) and self._repace()
+
+    def resume(self) -> bool:
+        """Let devices arrive again, all later by the pause; tells whether there was one."""
+        return self.pacing.resume(self._clock.monotonic()) and self._repace()
+
+    def set_rate(self, per_second: float) -> None:
+        """Let those who are to arrive yet do so at this rate, from now on."""
+        self.pacing.set_rate(per_second, self._clock.monotonic())
+        self._repace()
+
+    def disconnect(self, who: str, seconds: float) -> tuple[int, int]:
+        """Break the network of `all`, of a site or of a circuit `SITE/N` for so long, as a storm does.
+
+        Returns how many devices stand there, and how many of them had a session.
+        """
+        there = [member for member in self.members.values() if is_at(member.planned, who)]
+        had = sum(member.condition in {Condition.CONNECTED, Condition.MANAGED} for member in there)
+        for member in there:
+            if member.alive:
+                member.lose_network(seconds)
+        return len(there), had
+
+    def _repace(self) -> bool:
+        """Arrivals, and the end of the phase that waits for them, are at other moments now."""
+        self._repaced.set()
+        self._repaced = trio.Event()
+        if self._onboarding is not None:
+            onboard, patience = self._onboarding
+            patience.deadline = self.ends_by = self._onboard_by(onboard)
+        return True
 
     # Phases.
 
@@ -91,8 +132,9 @@ class Fleet:
             case Onboard() as onboard:
                 await self._onboard(onboard, nursery)
             case Steady(seconds=seconds):
+                self.ends_by = began + seconds
                 await self._act(planned.actions, began)
-                await trio.sleep_until(began + seconds)
+                await trio.sleep_until(self.ends_by)
             case Storm() as storm:
                 self._miss(action.index for action in planned.actions)
                 await self._act(planned.actions, began)
@@ -111,30 +153,45 @@ class Fleet:
 
     def _begin(self, planned: PlannedPhase) -> float:
         now = self._clock.monotonic()
-        self.phase = planned
+        self.phase, self.ends_by = planned, math.inf
         self._recorder.begin_phase(planned.kind, now)
         self._say(f"phase {planned.number}: {planned.kind}")
         return now
 
     async def _onboard(self, onboard: Onboard, nursery: trio.Nursery) -> None:
         self._miss(self.members)
-        last = self.plan.devices[-1].arrival if self.plan.devices else 0.0
+        patience = trio.CancelScope()
+        self._onboarding = onboard, patience
         async with trio.open_nursery() as arriving:
             arriving.start_soon(self._arrive, nursery)
-            await self._wait(self._started + last + onboard.within_seconds, "on board")
+            await self._wait(self._onboard_by(onboard), "on board", patience)
             arriving.cancel_scope.cancel()
+        self._onboarding = None
+
+    def _onboard_by(self, onboard: Onboard) -> float:
+        last = self.pacing.last_due if self.plan.devices else self._clock.monotonic()
+        return math.inf if last is None else last + onboard.within_seconds
 
     async def _arrive(self, nursery: trio.Nursery) -> None:
         for planned in self.plan.devices:
-            intended = self._started + planned.arrival
-            await trio.sleep_until(intended)
             if self._outstanding is not None:
                 await self._outstanding.acquire()
                 self._on_way.add(planned.index)
-            self._arrived += 1
+            intended = await self._next_due()
+            self.pacing.arrived += 1
             self._living += 1
             self._recorder.arrived(intended, self._clock.monotonic())
             nursery.start_soon(self._live, self.members[planned.index], intended)
+
+    async def _next_due(self) -> float:
+        """Wait until the next device is due, also when that is at another moment meanwhile; returns the moment."""
+        while True:
+            due = self.pacing.next_due
+            with trio.move_on_at(math.inf if due is None else due):
+                await self._repaced.wait()
+                continue
+            if due is not None:
+                return due
 
     async def _live(self, member: Member, intended: float) -> None:
         try:
@@ -152,7 +209,8 @@ class Fleet:
                 "needed (--server-state)"
             )
             return
-        with trio.move_on_after(wave.within_seconds) as patience:
+        self.ends_by = self._clock.monotonic() + wave.within_seconds
+        with trio.move_on_at(self.ends_by) as patience:
             said = await self._commander(wave, [one.planned.persona.unit_id for one in managed])
             self._say(f"command {wave.command}: {said}")
         if patience.cancelled_caught:
@@ -162,7 +220,8 @@ class Fleet:
         """Say goodbye to everybody; quickly when the run was stopped."""
         began = self._begin(planned)
         spread = 0.0 if self.interrupted else planned.phase.spread_seconds  # type: ignore[union-attr]
-        with trio.move_on_at(began + spread + planned.phase.within_seconds) as patience:  # type: ignore[union-attr]
+        self.ends_by = began + spread + planned.phase.within_seconds  # type: ignore[union-attr]
+        with trio.move_on_at(self.ends_by) as patience:
             await self._act(planned.actions, began if spread else -math.inf)
             while self._living:
                 self._all_over = trio.Event()
@@ -222,8 +281,11 @@ class Fleet:
             if not self._missing:
                 self._complete.set()
 
-    async def _wait(self, deadline: float, what: str) -> None:
-        with trio.move_on_at(deadline):
+    async def _wait(self, deadline: float, what: str, patience: trio.CancelScope | None = None) -> None:
+        """Wait for all who are missed; somebody who may move the deadline gives the scope that has it."""
+        patience = patience or trio.CancelScope()
+        patience.deadline = self.ends_by = deadline
+        with patience:
             await self._complete.wait()
             return
         self._note(
