@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from msgspec import Raw, Struct
 
+from umslab.fleet.glance import Glance
 from umslab_agent.fleet.report import Backend
 from umslab_agent.fleet.scenario import Scenario
 
@@ -34,6 +35,8 @@ class Job(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What devices call from that have no address of their own in the plan."""
     key_workers: int = 1
     """Processes that make keys."""
+    watched: bool = False
+    """Somebody looks at a live picture: tell more, and more often."""
 
 
 class Told(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -50,6 +53,8 @@ class Told(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
     """Failed tries so far."""
     seconds: float = 0.0
     """Since the start."""
+    glance: Glance | None = None
+    """More of how it goes, when somebody watches."""
     report: Raw = Raw()
     """The last thing it tells."""
     error: str = ""

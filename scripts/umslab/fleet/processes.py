@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
+from umslab.fleet.glance import together
 from umslab.fleet.job import Job, Told
 from umslab.fleet.recording import make_report
 from umslab.fleet.shard import Shard
@@ -119,8 +120,17 @@ class _Crowd:
             for one in known:
                 levels.update(one.levels or {})
             failures = sum(one.failures for one in known)
+            glances = [one.glance for one in known if one.glance is not None]
             if self.workers[0].latest is told:
-                self._tell(Told(levels=dict(levels), phase=told.phase, failures=failures, seconds=told.seconds))
+                self._tell(
+                    Told(
+                        levels=dict(levels),
+                        phase=told.phase,
+                        failures=failures,
+                        seconds=told.seconds,
+                        glance=together(glances) if glances else None,
+                    )
+                )
 
 
 class _Worker:

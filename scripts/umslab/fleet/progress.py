@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from umslab.fleet.job import Told
 
 EVERY_SECONDS = 5.0
-_WORDS = {
+WORDS = {
     Condition.MANAGED: "managed",
     Condition.CONNECTED: "connected",
     Condition.ONBOARDING: "on the way",
@@ -42,6 +42,6 @@ class Progress:
 def in_a_line(told: Told) -> str:
     """Return how many devices are in which condition."""
     levels = told.levels or {}
-    counts = [f"{levels[condition]} {word}" for condition, word in _WORDS.items() if levels.get(condition)]
+    counts = [f"{levels[condition]} {word}" for condition, word in WORDS.items() if levels.get(condition)]
     failures = f"; {told.failures} failed tries" if told.failures else ""
     return f"{told.seconds:6.0f} s  {told.phase}: {', '.join(counts)}{failures}"

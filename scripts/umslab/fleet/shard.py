@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from umslab.fleet.commanding import commander
+from umslab.fleet.glance import glance
 from umslab.fleet.health import watch_health
 from umslab.fleet.job import Told
 from umslab.fleet.machine import raise_descriptor_limit
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from umslab_runtime.net_trio import TrioNetwork
 
 TELL_SECONDS = 1.0
+WATCHED_SECONDS = 0.5
+"""Between two glances, when somebody watches."""
 OS11_LEFT_OUT = "this build runs OS 12 only: {} OS 11 devices were left out"
 
 
@@ -198,13 +201,15 @@ class Shard:
 
     async def _tell_levels(self, recorder: Recorder, fleet: Fleet, start: float) -> None:
         while True:
-            await trio.sleep(TELL_SECONDS)
+            await trio.sleep(WATCHED_SECONDS if self._job.watched else TELL_SECONDS)
+            now = trio.current_time()
             self._tell(
                 Told(
                     levels={str(condition): count for condition, count in recorder.levels.items()},
                     phase="" if fleet.phase is None else fleet.phase.kind,
                     failures=sum(group.count for group in recorder.measured.failures),
-                    seconds=trio.current_time() - start,
+                    seconds=now - start,
+                    glance=glance(recorder, fleet, now) if self._job.watched else None,
                 )
             )
 

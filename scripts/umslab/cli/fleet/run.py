@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from umslab.cli.fleet.report import ThresholdOption
 from umslab.cli.output import JsonOption, UserError, print_json, run_async
 from umslab.fleet.job import Job
 from umslab.fleet.launching import launch
+from umslab.fleet.live import Live, can_be_live
 from umslab.fleet.machine import this_machine
 from umslab.fleet.processes import WorkerError
 from umslab.fleet.progress import Progress
@@ -88,6 +90,7 @@ def run(
     ] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report, for `fleet report`.")] = None,
     thresholds: ThresholdOption = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Progress in plain lines, also on a terminal.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a fleet and report what it met. Ctrl-C drains it; a second one ends it.
@@ -131,9 +134,11 @@ def run(
             search=words.search,
             state="" if state is None else str(state.absolute()),
             control="" if server_state is None else _control(server_state),
+            watched=can_be_live() and not plain,
         )
-        tell = Progress().told
-        found = run_async(partial(launch, job, plan, processes=processes, proxied=proxied, tell=tell))
+        with ExitStack() as stack:
+            shown = stack.enter_context(Live()) if job.watched else Progress()
+            found = run_async(partial(launch, job, plan, processes=processes, proxied=proxied, tell=shown.told))
         if report is not None:
             write_output(report, encode_report(found))
     except (CertificateError, FleetStateError, ReportError, WorkerError) as error:
