@@ -73,7 +73,8 @@ class Recorder:
         )
         self.health: Health | None = None
         """As the generator was at the last look."""
-        self._start = start
+        self.start = start
+        """The moment of the plan's time 0."""
         self._failures = Failures(self.measured.failures)
         self.levels[Condition.PLANNED] = devices
         self.measured.conditions[Condition.PLANNED].add(0.0, devices)
@@ -83,13 +84,13 @@ class Recorder:
     def arrived(self, intended: float, now: float) -> None:
         """A device starts now that was to start at `intended`."""
         arrivals = self.measured.arrivals
-        arrivals.intended.add(intended - self._start)
-        arrivals.started.add(now - self._start)
+        arrivals.intended.add(intended - self.start)
+        arrivals.started.add(now - self.start)
         arrivals.late.record(now - intended)
 
     def missed(self, intended: float) -> None:
         """A device that was to start at `intended` never will: the run ends before."""
-        self.measured.arrivals.intended.add(intended - self._start)
+        self.measured.arrivals.intended.add(intended - self.start)
         self.measured.arrivals.missed += 1
 
     # Steps.
@@ -115,7 +116,7 @@ class Recorder:
         """A device is in another condition now."""
         if before is after:
             return
-        at = now - self._start
+        at = now - self.start
         self.levels[before] -= 1
         self.levels[after] += 1
         changes = self.measured.conditions
@@ -131,7 +132,7 @@ class Recorder:
     def begin_phase(self, name: str, now: float) -> None:
         """The next phase of the plan begins; of more than `MOST_PHASES`, the rest counts to the last."""
         if len(self.measured.phases) < MOST_PHASES:
-            began = max(0.0, now - self._start)
+            began = max(0.0, now - self.start)
             self.measured.phases.append(PhaseTimes(name[:64], began, self.levels[Condition.MANAGED]))
 
     # Failures.
@@ -149,14 +150,14 @@ class Recorder:
             request=failure.seen.request,
         )
         group.count += 1
-        group.over_time.add(now - self._start)
+        group.over_time.add(now - self.start)
 
     # The generator.
 
     def sampled(self, health: Health, now: float) -> None:
         """A look at this process."""
         self.health = health
-        at = now - self._start
+        at = now - self.start
         generator = self.measured.generators[0]
         generator.samples += 1
         generator.busy += health.cpu > BUSY
@@ -168,5 +169,5 @@ class Recorder:
 
     def finish(self, now: float) -> Measured:
         """The run is over; what was measured."""
-        self.measured.seconds = max(0.0, now - self._start)
+        self.measured.seconds = max(0.0, now - self.start)
         return self.measured

@@ -14,6 +14,7 @@ from umslab.fleet.machine import this_machine
 from umslab.fleet.probing import check_target, probe
 from umslab.fleet.processes import run_here, run_in_processes
 from umslab.fleet.state import FleetStateError
+from umslab.fleet.steering import one_process_only, steered
 from umslab.one_device import owned_addresses
 from umslab_agent.fleet.arrivals import busiest_second
 from umslab_certs.files import make_private_folder
@@ -50,8 +51,9 @@ async def launch(job: Job, plan: Plan, *, processes: int, proxied: bool, tell: C
     cores = this_machine().cores
     with _held(job.state):
         if processes == 1:
-            return await run_here(msgspec.structs.replace(job, key_workers=cores), tell)
-        return await run_in_processes(plan, shared_out(job, processes, local=local, cores=cores), tell)
+            return await run_here(msgspec.structs.replace(job, key_workers=cores), tell, control=job.state)
+        async with steered(job.state, one_process_only):
+            return await run_in_processes(plan, shared_out(job, processes, local=local, cores=cores), tell)
 
 
 @contextmanager

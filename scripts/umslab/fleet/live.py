@@ -44,8 +44,8 @@ class Rates(Struct, frozen=True):
     achieved: float = 0.0
 
 
-def picture(told: Told, rates: Rates) -> RenderableType:
-    """Return what a person sees of this moment."""
+def picture(told: Told, rates: Rates | None = None) -> RenderableType:
+    """Return what a person sees of this moment; without rates, how many have arrived."""
     parts: list[RenderableType] = [_heading(told), _levels(told.levels or {})]
     if told.glance is not None:
         parts.append(_arrivals(told.glance, rates))
@@ -74,8 +74,12 @@ def _levels(levels: dict[str, int]) -> Text:
     return text
 
 
-def _arrivals(glance: Glance, rates: Rates) -> Text:
-    text = Text(f"arrivals    {rates.intended:.1f} a second intended, {rates.achieved:.1f} achieved")
+def _arrivals(glance: Glance, rates: Rates | None) -> Text:
+    text = Text("arrivals    ")
+    if rates is None:
+        text.append(f"{number(glance.arrived)} of {number(glance.due)} that are due")
+    else:
+        text.append(f"{rates.intended:.1f} a second intended, {rates.achieved:.1f} achieved")
     if glance.paused:
         text.append("; paused", style="yellow")
     elif glance.due > glance.arrived:

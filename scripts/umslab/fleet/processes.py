@@ -19,6 +19,7 @@ from umslab.fleet.glance import together
 from umslab.fleet.job import Job, Told
 from umslab.fleet.recording import make_report
 from umslab.fleet.shard import Shard
+from umslab.fleet.steering import steered
 from umslab_agent.fleet.merging import merge_measured
 from umslab_agent.fleet.report import RunReport, decode_report
 
@@ -36,14 +37,20 @@ class WorkerError(Exception):
 
 
 async def run_here(
-    job: Job, tell: Callable[[Told], None], *, moment: Callable[[], Awaitable[float]] | None = None
+    job: Job,
+    tell: Callable[[Told], None],
+    *,
+    moment: Callable[[], Awaitable[float]] | None = None,
+    control: str = "",
 ) -> RunReport:
     """Run one shard in this process; `moment`, asked when it is ready, tells when to begin on the monotonic clock.
+
+    In the folder `control`, if there is one, it can be asked and steered meanwhile.
 
     Raises `FleetStateError`, and `ValueError` for an owned host without an address.
     """
     shard = Shard(job, tell)
-    async with trio.open_nursery() as nursery:
+    async with steered(control, shard.steer), trio.open_nursery() as nursery:
         nursery.start_soon(_on_signal, shard.stop)
         await trio.to_thread.run_sync(shard.prepare)
         if moment is not None:

@@ -6,17 +6,18 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from umslab.fleet.commanding import commander
-from umslab.fleet.glance import glance
 from umslab.fleet.health import watch_health
 from umslab.fleet.job import Told
 from umslab.fleet.machine import raise_descriptor_limit
+from umslab.fleet.moment import told_now
 from umslab.fleet.requests_ahead import make_requests
 from umslab.fleet.state import FleetState
+from umslab.fleet.steering import MOST_PER_SECOND, Steering
 from umslab.one_device import Finding, dns_client, open_world, owned_addresses
 from umslab_agent.discovery import Discovery, Source
 from umslab_agent.dns_source import DnsSource
@@ -33,10 +34,11 @@ from umslab_certs.keys import KeyType
 from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.fingerprint import CommunicationToken, Fingerprint
 from umslab_protocol.values.host_port import parse_host_port
+from umslab_runtime.control import ControlError
 from umslab_runtime.dns import parse_nameserver
 from umslab_runtime.executor import InlineExecutor, ThreadExecutor
 from umslab_runtime.net_fleet import FleetNetwork
-from umslab_runtime.policy import TargetPolicy
+from umslab_runtime.policy import MOST_ARRIVALS_OUTSIDE, TargetPolicy
 from umslab_runtime.tuning import tune_interpreter
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ class Shard:
         self._tell = tell
         self._notes: list[str] = []
         self._fleet: Fleet | None = None
+        self._steering: Steering | None = None
         self._stopped = False
         self._scratch = Scratch()
         plan = make_plan(job.scenario)
@@ -123,6 +126,12 @@ class Shard:
         if self._fleet is not None:
             self._fleet.stop()
 
+    def steer(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
+        """Answer a control request. Raises `ControlError`."""
+        if self._steering is None:
+            raise ControlError("the fleet does not run yet: its keys are being made")
+        return self._steering.answer(name, args)
+
     async def run(self) -> ShardResult:
         """Run it. Raises `ValueError` for an owned host without an address."""
         job = self._job
@@ -145,11 +154,14 @@ class Shard:
                 say=lambda text: self._tell(Told(say=text)),
                 commander=commander(Path(job.control)) if job.control else None,
             )
+            # Who owns a host outside may be on the way there: then its limits hold, whatever a person asks for later.
+            most = MOST_ARRIVALS_OUTSIDE if job.own else MOST_PER_SECOND
+            self._steering = Steering(fleet, recorder, world.clock.monotonic, most_per_second=most)
             if self._stopped:
                 fleet.stop()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(watch_health, recorder)
-                nursery.start_soon(self._tell_levels, recorder, fleet, now)
+                nursery.start_soon(self._tell_levels, recorder, fleet)
                 if self._state is not None:
                     nursery.start_soon(self._state.keep)
                 await fleet.run()
@@ -199,19 +211,10 @@ class Shard:
             auth_key=self._job.auth_key or None,
         )
 
-    async def _tell_levels(self, recorder: Recorder, fleet: Fleet, start: float) -> None:
+    async def _tell_levels(self, recorder: Recorder, fleet: Fleet) -> None:
         while True:
             await trio.sleep(WATCHED_SECONDS if self._job.watched else TELL_SECONDS)
-            now = trio.current_time()
-            self._tell(
-                Told(
-                    levels={str(condition): count for condition, count in recorder.levels.items()},
-                    phase="" if fleet.phase is None else fleet.phase.kind,
-                    failures=sum(group.count for group in recorder.measured.failures),
-                    seconds=now - start,
-                    glance=glance(recorder, fleet, now) if self._job.watched else None,
-                )
-            )
+            self._tell(told_now(recorder, fleet, trio.current_time(), closely=self._job.watched))
 
 
 def retry_policy(retry: Retry) -> RetryPolicy:

@@ -13,13 +13,14 @@ from tests.support.glances import GLANCE, glance_with
 from umslab.fleet.job import Told
 from umslab.fleet.live import Live, Rates, can_be_live, picture, rates_between
 
+RATES = Rates(8.0, 7.4)
 LEVELS = {"planned": 5, "onboarding": 2, "connected": 1, "managed": 30, "failed": 4, "offline": 3}
 
 
-def _shown(glance: Any = GLANCE, *, failures: int = 3, rates: Rates | None = None) -> str:
+def _shown(glance: Any = GLANCE, *, failures: int = 3, rates: Rates | None = RATES) -> str:
     console = Console(record=True, width=100, file=io.StringIO())
     told = Told(levels=LEVELS, phase="onboard", seconds=12.4, failures=failures, glance=glance)
-    console.print(picture(told, rates or Rates(8.0, 7.4)))
+    console.print(picture(told, rates))
     return console.export_text()
 
 
@@ -67,6 +68,7 @@ def test_what_is_not_known_is_left_out() -> None:
 
     assert [] == [word for word in ("latencies", "failed tries", "latest", "overdue") if word in begin]
     assert "30 managed" in _shown(None)
+    assert "arrivals    37 of 40 that are due" in _shown(rates=None)
 
 
 def test_rates_are_those_of_the_last_seconds() -> None:
@@ -83,8 +85,9 @@ def test_the_terminal_is_left_in_order(how: type[BaseException] | None) -> None:
     """The cursor is back and the picture gone, whatever ended the run; what was said stays."""
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=80, _environ={"TERM": "xterm"})
+    live = Live(console)
     try:
-        with Live(console) as live:
+        with live:
             live.told(Told(say="phase 1: \x1b[2Jonboard"))
             for second in range(1, 20):
                 live.told(Told(levels=LEVELS, seconds=second, glance=glance_with(due=second, arrived=second)))

@@ -31,16 +31,22 @@ def call(state: Path | None, name: str, on_item: Callable[[Any], None] | None = 
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
         pass  # then the usual place
 
-    async def ask() -> Any:
+    hint = "start one with `umslab serve`, or name its state folder with --state"
+    return ask(path, f"no server runs on {folder.path}: {hint}", name, on_item, **args)
+
+
+def ask(path: Path, nobody: str, name: str, on_item: Callable[[Any], None] | None = None, /, **args: Any) -> Any:
+    """Ask whoever listens at this control socket. Raises `UserError`, with the sentence `nobody` when nobody does."""
+
+    async def asking() -> Any:
         async with connect_control(path) as client:
             return await client.call(name, on_item, **args)
 
     try:
-        return run_async(ask)
+        return run_async(asking)
     except ControlError as error:
         if error.code == "unreachable":
-            hint = "start one with `umslab serve`, or name its state folder with --state"
-            raise UserError(f"no server runs on {folder.path}: {hint}") from None
+            raise UserError(nobody) from None
         raise UserError(
             printable(str(error)), exit_codes.USAGE if error.code == "invalid" else exit_codes.ERROR
         ) from None
