@@ -31,7 +31,7 @@ async def test_requests_of_any_kind(tmp_path: Path) -> None:
         with fleet_in(lab, Scenario(devices=3)) as ours:
             steering = Steering(ours.fleet, ours.recorder, lab.clock.monotonic, most_per_second=5)
 
-            @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+            @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
             @given(NAMES, ARGUMENTS)
             def ask(name: str, arguments: dict[str, object]) -> None:
                 with suppress(ControlError):
