@@ -91,6 +91,7 @@ async def test_cut_link_to_one_of_many(tmp_path: Path, autojump_clock: MockClock
 async def test_answers_later_than_the_timeout_do_not_count(tmp_path: Path, autojump_clock: MockClock) -> None:
     """Offline, with late answers in the counters."""
     async with open_neighbourhood(tmp_path, latency=0.1, timeout_seconds=0.15) as here:
+        await trio.sleep(5)
         await here.add(1)
         await trio.sleep(7)
         assert await here.state(1) == "offline"

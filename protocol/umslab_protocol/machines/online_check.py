@@ -6,8 +6,8 @@ answer, or the end of its timeout, makes room for the next. A device is there wh
 address that was asked, with the unit ID that was asked and the nonce of that probe. All other answers are counted by
 what they are and change nothing. Whoever has not answered any of its tries is missed.
 
-Bounded memory: what is kept of a sweep is one entry a probe, and of older ones only those of the sweep before, by which
-late answers are known. No answer makes anything be kept.
+Bounded memory: what is kept of a sweep is one entry a probe. Sweeps that are over are remembered for a while, by number
+of probes, so that late answers are known for what they are. No answer makes anything be kept.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from umslab_protocol.values.unit_id import UnitId
 
 MAX_TARGETS = 100_000
+REMEMBERED_SWEEPS = 8
+REMEMBERED_PROBES = 32_768
+"""Of sweeps that are over; the one before is remembered whatever its size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +136,8 @@ class OnlineCheck:
         """In the order in which they were sent, which is that of their deadlines; answered ones are passed over."""
         self._open = 0
         self._flights: dict[bytes, _Flight] = {}
-        self._older: dict[bytes, _Flight] = {}
+        self._older: deque[dict[bytes, _Flight]] = deque()
+        """Of sweeps that are over, the latest first."""
         self._asked: set[UnitId] = set()
         self._asked_before: set[UnitId] = set()
         self._events: list[CheckEvent] = []
@@ -161,7 +165,8 @@ class OnlineCheck:
         asked = {target.unit_id for target, _ in queue}
         if len(asked) != len(queue) or len(queue) > MAX_TARGETS:
             raise LocalProtocolError(f"a sweep asks each device once, and at most {MAX_TARGETS}")
-        self._older, self._flights = self._flights, {}
+        self._remember(self._flights)
+        self._flights = {}
         self._asked_before, self._asked = self._asked, asked
         self._under_way.clear()
         self._to_ask = queue
@@ -227,7 +232,7 @@ class OnlineCheck:
             nonce, unit_id = read_online_answer(payload)
         except RemoteProtocolError:
             return Verdict.MALFORMED
-        flight = self._flights.get(nonce) or self._older.get(nonce)
+        flight = self._flights.get(nonce) or self._find_older(nonce)
         if flight is None:
             return Verdict.FORGED if unit_id in self._asked or unit_id in self._asked_before else Verdict.STRANGER
         if flight.target.unit_id != unit_id:
@@ -240,6 +245,20 @@ class OnlineCheck:
             self._events.append(Reached(unit_id, now - flight.sent_at))
         flight.verdict = Verdict.DUPLICATE
         return verdict
+
+    def _find_older(self, nonce: bytes) -> _Flight | None:
+        for flights in self._older:
+            if nonce in flights:
+                return flights[nonce]
+        return None
+
+    def _remember(self, flights: dict[bytes, _Flight]) -> None:
+        if flights:
+            self._older.appendleft(flights)
+        while len(self._older) > 1 and (
+            len(self._older) > REMEMBERED_SWEEPS or sum(map(len, self._older)) > REMEMBERED_PROBES
+        ):
+            self._older.pop()
 
     def _settle(self, flight: _Flight, verdict: Verdict) -> None:
         """This probe is waited for no longer."""

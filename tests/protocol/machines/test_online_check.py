@@ -9,7 +9,9 @@ from collections import Counter
 import pytest
 
 from umslab_protocol.errors import LocalProtocolError
+from umslab_protocol.machines import online_check
 from umslab_protocol.machines.online_check import (
+    REMEMBERED_SWEEPS,
     CheckRules,
     Missed,
     OnlineCheck,
@@ -99,23 +101,39 @@ def test_answers_that_do_not_count_are_told_apart() -> None:
     ) == Counter({str(verdict): count for verdict, count in machine.verdicts.items()})
 
 
-def test_late_answers_are_known_one_sweep_later_and_forgotten_after_that() -> None:
-    """So the memory of one sweep, and no more, is kept."""
-    machine = check()
-    machine.begin([target(1)])
-    (question,) = machine.output(0.0, ALL)
-    machine.on_deadline(1.0)
-    machine.begin([target(2)])
+def _sweep(machine: OnlineCheck, now: float, *numbers: int) -> list[Question]:
+    """One that nobody answers."""
+    machine.begin([target(number) for number in numbers])
+    questions = machine.output(now, ALL)
+    machine.on_deadline(now + 1)
+    return questions
 
-    assert Verdict.LATE is machine.receive(answer(question), "127.0.1.1", 3.0)
-    machine.output(3.0, ALL)
-    machine.on_deadline(4.0)
-    machine.begin([target(2)])
-    machine.output(6.0, ALL)
-    assert Verdict.STRANGER is machine.receive(answer(question), "127.0.1.1", 6.0)
-    machine.on_deadline(7.0)
-    machine.begin([target(1)])
-    assert Verdict.FORGED is machine.receive(answer(question), "127.0.1.1", 9.0)
+
+def test_late_answers_are_known_for_a_while() -> None:
+    """For some sweeps; then they are like those of anybody."""
+    machine = check()
+    (first,) = _sweep(machine, 0.0, 1)
+    latest = [_sweep(machine, 3.0 + number, 1)[0] for number in range(REMEMBERED_SWEEPS)][-1]
+
+    assert Verdict.LATE is machine.receive(answer(first), "127.0.1.1", 99.0)
+    assert Verdict.DUPLICATE is machine.receive(answer(first), "127.0.1.1", 99.0)
+    _sweep(machine, 100.0, 1)
+    assert Verdict.FORGED is machine.receive(answer(first), "127.0.1.1", 102.0)
+    assert Verdict.LATE is machine.receive(answer(latest), "127.0.1.1", 102.0)
+
+
+def test_memory_is_bounded_by_the_number_of_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large sweeps are remembered for a shorter time, the last in any case."""
+    monkeypatch.setattr(online_check, "REMEMBERED_PROBES", 3)
+    machine = check()
+    first = _sweep(machine, 0.0, 1, 2)[0]
+    second = _sweep(machine, 3.0, 1, 2)[0]
+    third = _sweep(machine, 6.0, 1, 2, 3, 4, 5)[0]
+    machine.begin([])
+
+    assert Verdict.FORGED is machine.receive(answer(first), "127.0.1.1", 9.0)
+    assert Verdict.FORGED is machine.receive(answer(second), "127.0.1.1", 9.0)
+    assert Verdict.LATE is machine.receive(answer(third), "127.0.1.1", 9.0)
 
 
 def test_each_try_has_a_nonce_and_a_timeout_of_its_own() -> None:
