@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from umslab_runtime.streams import Address, Transport
     from umslab_runtime.udp import Received, UdpEndpoint
 
-AT_ONCE = 256
+AT_ONCE = 512
 """Datagrams before everybody else gets a turn."""
 ANSWERS_AT_ONCE = 64
 """Answers to scans before what has arrived is looked at again."""

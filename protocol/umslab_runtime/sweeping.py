@@ -19,13 +19,13 @@ from umslab_runtime.udp import DatagramError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from umslab_protocol.machines.online_check import CheckEvent, OnlineCheck, Question, Target
+    from umslab_protocol.machines.online_check import CheckEvent, OnlineCheck, Target
     from umslab_runtime.clock import Clock
     from umslab_runtime.udp import UdpEndpoint
 
-SENT_AT_ONCE = 128
+SENT_AT_ONCE = 256
 """Probes between two looks at what has arrived."""
-RECEIVED_AT_ONCE = 256
+RECEIVED_AT_ONCE = 512
 """Datagrams before everybody else gets a turn."""
 
 
@@ -77,19 +77,16 @@ class Sweeping:
                 await self._endpoint.until_readable()
 
     def _send(self) -> None:
+        send_to = self._endpoint.send_to
         for question in self._check.output(self._clock.monotonic(), SENT_AT_ONCE):
-            self._ask(question)
-
-    def _ask(self, question: Question) -> None:
-        target = question.target
-        try:
-            sent = self._endpoint.send_to(question.payload, known_address(target.host, target.port))
-        except TargetRefusedError as error:
-            self._check.withdraw(question, str(error))
-            return
-        except DatagramError:
-            sent = False
-        self.unsent += not sent
+            payload, (_, host, port), _ = question
+            try:
+                if not send_to(payload, known_address(host, port)):
+                    self.unsent += 1
+            except TargetRefusedError as error:
+                self._check.withdraw(question, str(error))
+            except DatagramError:
+                self.unsent += 1
 
     def _tell(self) -> None:
         for event in self._check.events():
