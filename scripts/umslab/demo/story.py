@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from umslab.demo.older import older_device
 from umslab.demo.process import DemoFailedError, Server
 from umslab.one_device import DeviceOptions, make_device, open_world
 from umslab_agent.behaviour import DeviceBehaviour
 from umslab_agent.folder import DeviceFolder
+from umslab_agent.os11.registering import Wish
 from umslab_agent.persona import derive_persona
 from umslab_agent.trust import TrustMode
 from umslab_protocol.machines.device_life import State
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from umslab_protocol.values.failure import Failure
 
 DEVICES = 25
+OLDER = 5
 STEP_SECONDS = 60.0
 _LOOK_EVERY = 0.1
 _PATIENT = RetryPolicy(first=0.3, most=3.0, onboarding=True)
@@ -92,7 +95,7 @@ class _Demo:
     def steps(self) -> list[Callable[[str], Any]]:
         return [
             self._start, self._prepare, self._on_board, self._change_settings, self._reboot_wave, self._rotate_root,
-            self._restart, self._release, self._recycle_bin, self._wrong_token, self._rogue_root,
+            self._restart, self._older_ones, self._release, self._recycle_bin, self._wrong_token, self._rogue_root,
         ]  # fmt: skip
 
     async def _start(self, number: str) -> None:
@@ -183,6 +186,42 @@ class _Demo:
             f"all {DEVICES} managed again after {time.monotonic() - began:.1f} s under the new root, none enrolled anew"
         )
         self._show.result("restart", text)
+
+    async def _older_ones(self, number: str) -> None:
+        self._show.step(f"{number}{OLDER} devices of OS 11 register with a UMS user; then one loses its power")
+        ask = self._server.ask
+        user = await ask("accounts.create", name="installer")
+        began = time.monotonic()
+        scopes = [trio.CancelScope() for _ in range(OLDER)]
+        for index, scope in enumerate(scopes):
+            self._nursery.start_soon(self._live_older, index, Wish(user="installer", password=user["password"]), scope)
+        await self._until_older(lambda ones: [one["state"] for one in ones] == ["online"] * OLDER)
+        await ask("profiles.edit", which="security", values={_LOCK: "3"})
+        await self._until_devices(lambda one: one["config_changes"] == "APPLIED")
+        self._show.result(
+            "OS 11", f"{OLDER} answer the online check, and all {DEVICES + OLDER} of both generations have confirmed a "
+            f"setting after {time.monotonic() - began:.1f} s",
+        )  # fmt: skip
+        scopes[0].cancel()
+        began = time.monotonic()
+        await self._until_older(
+            lambda ones: sorted(one["state"] for one in ones) == ["offline"] + ["online"] * (OLDER - 1)
+        )
+        self._show.result("online check", f"the one without power is offline after {time.monotonic() - began:.1f} s")
+
+    async def _live_older(self, index: int, wish: Wish, scope: trio.CancelScope) -> None:
+        (server,) = self._server.about["os11_addresses"]
+        with scope:
+            async with older_device(
+                self._world, self._path, index, server=server, wish=wish, structure_tag=_SITES[index % len(_SITES)],
+                on_change=self._show.note,
+            ) as device:  # fmt: skip
+                await device.run()
+
+    async def _until_older(self, holds: Callable[[list[dict[str, Any]]], bool]) -> None:
+        """Wait until the server says this of the OS 11 devices."""
+        devices = partial(self._server.ask, "devices.list")
+        await self._until(devices, lambda ones: holds([one for one in ones if one["generation"] == "11"]))
 
     async def _release(self, number: str) -> None:
         running = self._running[-1]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 WORDS = (
     "25 managed", "all 25 have confirmed", "all 25 rebooted", "all 25 managed again", "has forgotten certificate",
-    "IGEL code 38", "IGEL code 37", "IGEL code 46",
+    "5 answer the online check, and all 30", "without power is offline", "IGEL code 38", "IGEL code 37", "IGEL code 46",
 )  # fmt: skip
 
 
