@@ -31,7 +31,8 @@ class DnsSource:
     async def find(self) -> Found | Absent:
         """Ask until a name has addresses; see `Finder`."""
         errors: list[DnsError] = []
-        for name in self._client.names(NAME):
+        names = self._client.names(NAME)
+        for name in names:
             try:
                 answer = await self._client.addresses(name)
             except DnsError as error:
@@ -43,5 +44,7 @@ class DnsSource:
                 return Found(
                     source=Source.DNS, targets=targets, why=f"A record of {answer.name}, by {answer.server}, D1"
                 )
-        worst = next((error for error in errors if error.problem is not DnsProblem.NO_SUCH_NAME), errors[0])
+        # Of the short name alone servers of a domain know nothing, and say so in many ways: it tells only by itself.
+        telling = errors[: len(names) - 1] or errors
+        worst = next((error for error in telling if error.problem is not DnsProblem.NO_SUCH_NAME), telling[0])
         return Absent(source=Source.DNS, reason=worst.problem, text="; ".join(error.detail for error in errors))

@@ -41,6 +41,7 @@ async def test_through_the_search_domains(name: str) -> None:
         ({}, DnsProblem.NO_SUCH_NAME, 3),
         ({"igelrmserver.b.example": []}, DnsProblem.NO_ADDRESS, 3),
         ({"igelrmserver.b.example": dns.rcode.SERVFAIL}, DnsProblem.SERVER_FAILED, 4),
+        ({"igelrmserver": dns.rcode.REFUSED}, DnsProblem.NO_SUCH_NAME, 4),
         ({"igelrmserver.a.example": SILENT}, DnsProblem.TIMEOUT, 2),
     ],
 )
