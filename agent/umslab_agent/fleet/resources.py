@@ -29,8 +29,6 @@ DEVICE_BYTES = 50 * 1024
 """A managed idle device, TLS included."""
 ONBOARD_SECONDS = 0.0055
 """CPU on our side for a device that comes on board: three connections."""
-RECONNECT_SECONDS = 0.0025
-"""CPU on our side for one that is enrolled already: one connection."""
 KEY_SECONDS = {
     KeyType.P256: 0.0001,
     KeyType.P384: 0.001,
