@@ -14,7 +14,7 @@ descriptor, and it hears broadcasts, which a socket bound to an address does not
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import trio
@@ -23,7 +23,9 @@ from umslab_protocol.errors import RemoteProtocolError
 from umslab_protocol.wire.probes import (
     HEAD_BYTES,
     ScanAnswer,
+    is_register_order,
     read_probe,
+    read_register_order,
     write_online_answer,
     write_scan_answer,
 )
@@ -32,10 +34,10 @@ from umslab_runtime.streams import known_address
 from umslab_runtime.udp import DatagramError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from umslab_protocol.values.unit_id import MacAddress, UnitId
-    from umslab_protocol.wire.probes import Probe
+    from umslab_protocol.wire.probes import Probe, RegisterOrder
     from umslab_runtime.streams import Address, Transport
     from umslab_runtime.udp import Received, UdpEndpoint
 
@@ -45,6 +47,8 @@ ANSWERS_AT_ONCE = 64
 """Answers to scans before what has arrived is looked at again."""
 MAX_OPEN_SCANS = 16
 """Scans that wait for their turn; more are not answered."""
+KEPT_SCANS = 64
+"""The last scans, whose askers may order devices to register."""
 TCP_SECONDS = 10.0
 _EVERYBODY = str(EVERYBODY)
 
@@ -64,6 +68,8 @@ class Answerer:
     """Whether it answers online checks, as OS 11 does; scans are answered by all (T11, N10)."""
     address: str = ""
     """Its own address; without one it shares the endpoint's."""
+    ordered: Callable[[RegisterOrder, str], bool] | None = field(default=None, repr=False)
+    """Takes an order to register, and the address it came from; tells whether the device obeys."""
 
     def scan_answer(self, nonce: bytes) -> bytes:
         """Write its answer to a scan."""
@@ -85,11 +91,14 @@ class Answering:
 
     def __init__(self, endpoint: UdpEndpoint) -> None:
         self.counters: Counter[str] = Counter()
-        """`online-checks` and `scans` answered, and what was not: `malformed`, `not-here`, `refused`, `unsent`."""
+        """`online-checks` and `scans` answered, `orders` obeyed, and what was not: `malformed`, `not-here`, `refused`,
+        `unsent`; `unasked` is an order of somebody who has not scanned, `disobeyed` one to somebody who does not wait.
+        """
         self._endpoint = endpoint
         self._by_unit_id: dict[UnitId, Answerer] = {}
         self._by_address: dict[str, Answerer] = {}
         self._scans: deque[tuple[bytes, Address, deque[Answerer]]] = deque()
+        self._scanned: deque[tuple[bytes, str]] = deque(maxlen=KEPT_SCANS)
 
     @property
     def port(self) -> int:
@@ -145,6 +154,9 @@ class Answering:
 
     def _take(self, received: Received) -> None:
         try:
+            if is_register_order(received.payload):
+                self._take_order(read_register_order(received.payload), received)
+                return
             probe = read_probe(received.payload)
         except RemoteProtocolError:
             self.counters["malformed"] += 1
@@ -153,6 +165,7 @@ class Answering:
         if probe.unit_id is not None:
             self._answer_check(probe, received.destination, back)
         elif len(self._scans) < MAX_OPEN_SCANS:
+            self._scanned.append((probe.nonce, received.source.host))
             self._scans.append((probe.nonce, back, deque(self._asked_by_scan(received.destination))))
 
     def _answer_check(self, probe: Probe, destination: str, back: Address) -> None:
@@ -161,6 +174,18 @@ class Answering:
             self.counters["not-here"] += 1
             return
         self._send(device, write_online_answer(device.unit_id, probe.nonce), back, "online-checks")
+
+    def _take_order(self, order: RegisterOrder, received: Received) -> None:
+        """Pass it on if it comes from somebody who has scanned (NP13); nothing is answered."""
+        device = self._by_unit_id.get(order.unit_id)
+        if device is None or (device.address and device.address != received.destination):
+            self.counters["not-here"] += 1
+        elif (order.nonce, received.source.host) not in self._scanned:
+            self.counters["unasked"] += 1
+        elif device.ordered is None or not device.ordered(order, received.source.host):
+            self.counters["disobeyed"] += 1
+        else:
+            self.counters["orders"] += 1
 
     def _asked_by_scan(self, destination: str) -> Iterable[Answerer]:
         """Who is meant: everybody by a broadcast, a device by its own address, those that share the endpoint's."""

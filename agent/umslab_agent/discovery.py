@@ -43,6 +43,8 @@ class Source(StrEnum):
     DNS = "dns"
     MDNS = "mdns"
     COMMAND_LINE = "command-line"
+    SCAN = "scan"
+    """Waits until a UMS finds the device; not among the default ones."""
 
 
 DEFAULT_SOURCES = (Source.STORED, Source.DHCP43, Source.DHCP224, Source.DNS, Source.MDNS, Source.COMMAND_LINE)
@@ -69,6 +71,8 @@ class Found:
     auth_key: str | None = field(default=None, repr=False)
     ca_hash: Fingerprint | None = None
     structure_tag: str = ""
+    token: str = field(default="", repr=False)
+    """Registers this device once (A6)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +203,8 @@ class Discovery:
             found = self._stored(unit)
         elif finder is None:
             found = Absent(source=source, reason="not-given", text="nothing was given for this source")
+        elif source is Source.SCAN:
+            found = await self._wait_for_scan(unit, finder)
         else:
             found = await finder()
         if isinstance(found, Absent):
@@ -209,6 +215,15 @@ class Discovery:
                 Kind.DISCOVERY, f"{source}: {listed} ({found.why})", source=source, reason="found", addresses=listed
             )
         return found
+
+    @staticmethod
+    async def _wait_for_scan(unit: Unit, finder: Finder) -> Found | Absent:
+        if unit.folder.has_ums(unit.firmware.major):
+            text = "the device has a UMS, so it does not wait for another"
+            return Absent(source=Source.SCAN, reason="registered", text=text)
+        text = "scan: waiting until a UMS finds this device and orders it to register"
+        unit.tell(Kind.DISCOVERY, text, source=Source.SCAN, reason="waiting")
+        return await finder()
 
     def _aim(self, unit: Unit, onboarding: Onboarding, target: HostPort, found: Found) -> None:
         """Go for this address, with the key and the trust that belong to it."""
@@ -222,11 +237,13 @@ class Discovery:
             text = f"nobody vouches for {target}: the root that answers first is pinned (C33, C34)"
             unit.tell(Kind.DISCOVERY, text, source=found.source, reason="trust-first-use")
         onboarding.target, onboarding.trust_mode = target, mode
-        onboarding.auth_key, onboarding.automatic = key, key is None
+        onboarding.auth_key, onboarding.automatic, onboarding.token = key, key is None, found.token
 
     def _keep(self, unit: Unit, onboarding: Onboarding, target: HostPort, found: Found) -> Failure | None:
         """Keep the address (W9), and the structure tag unless the user gave one (section 6.2)."""
         way = "automatically, without a key" if onboarding.automatic else "with a first-authentication key"
+        if onboarding.automatic and onboarding.token:
+            way = "with the token that came with the order"
         text = f"{target} from {found.source} is taken; the device registers {way}"
         unit.tell(Kind.DISCOVERY, text, source=found.source, reason="taken", address=str(target))
         try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from umslab_agent.answering import Answerer, Answering
+from umslab_agent.scan_source import ScanSource
 from umslab_agent.waking import Waking
 from umslab_protocol.machines.device_life import State
 from umslab_protocol.values.firmware import FirmwareVersion
@@ -65,6 +66,8 @@ class Nearby(Nowhere):
         self, answering: Answering, waking: Waking | None, *, address: str = "", checked: bool = False
     ) -> None:
         """`checked`: it answers online checks too, as OS 11 does (N10)."""
+        self.orders = ScanSource()
+        """What a scan that has found the device orders it to do."""
         self._answering = answering
         self._waking = waking
         self.wakeable = Nowhere.wakeable if waking is None else ASLEEP
@@ -90,6 +93,7 @@ class Nearby(Nowhere):
                     has_ums=unit.folder.has_ums(FirmwareVersion.parse(persona.firmware).major),
                     checked=self._checked,
                     address=self._address,
+                    ordered=self.orders.take,
                 )
             )
 

@@ -112,6 +112,8 @@ class Onboarding:
         self.auth_key = auth_key
         self.automatic = False
         """Without a key it asks the server for a token (A6)."""
+        self.token = ""
+        """One that it has without having asked, good once."""
         self._folder = folder
         self._world = world
         self._key_type = key_type
@@ -179,6 +181,8 @@ class Onboarding:
         at = None
         if self.auth_key is not None:
             secret = self.auth_key
+        elif self.token:
+            secret, self.token = self.token, ""
         else:
             fetched = await self._fetch_token(context)
             if isinstance(fetched, Failure):

@@ -7,6 +7,7 @@ import os
 import random
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from umslab import plugins
@@ -188,7 +189,7 @@ def make_device(
             on_change=on_change,
             behaviour=options.behaviour,
             on_happening=on_happening,
-            discovery=_discovery(world, options, persona),
+            discovery=_discovery(world, options, persona, nearby),
             nearby=nearby,
         )
     delay = release_delay(FirmwareVersion.parse(persona.firmware))
@@ -204,7 +205,7 @@ def make_device(
         on_change=on_change,
         behaviour=options.behaviour,
         on_happening=on_happening,
-        discovery=_discovery(world, options, persona),
+        discovery=_discovery(world, options, persona, nearby),
         nearby=nearby,
         enrol_at=options.enrol_at,
     )
@@ -221,7 +222,7 @@ def dns_client(finding: Finding, policy: TargetPolicy) -> DnsClient:
     return DnsClient(settings, ask_by_socket, policy=TargetPolicy(policy.owned | named, namespace=policy.namespace))
 
 
-def _discovery(world: World, options: DeviceOptions, persona: Persona) -> Discovery | None:
+def _discovery(world: World, options: DeviceOptions, persona: Persona, nearby: Nearby | None) -> Discovery | None:
     finding = options.finding
     if finding is None:
         return None
@@ -240,6 +241,8 @@ def _discovery(world: World, options: DeviceOptions, persona: Persona) -> Discov
         finders[Source.MDNS] = MdnsSource(world.network, finding.mdns_on).find
     if options.target is not None:
         finders[Source.COMMAND_LINE] = command_line(options.target)
+    if nearby is not None:
+        finders[Source.SCAN] = partial(nearby.orders.find, os11=options.os11 is not None)
     return Discovery(
         finding.sources,
         finders,

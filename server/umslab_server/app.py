@@ -157,6 +157,9 @@ class UmsServer:
         )
         room = Room(config.limits)
         os11 = await self._open_os11(services, host, room, stack)
+        services.scan_registration.open(
+            web_port=listeners[0].address.port, os11_port=0 if os11 is None else os11.listeners[0].address.port
+        )
         return _Doors(room=room, host=host, listeners=listeners, os11=os11, control=control, metrics=metrics)
 
     async def _listen(self, hosts: Sequence[str], port: int, stack: AsyncExitStack) -> list[Listener]:

@@ -109,6 +109,10 @@ class Automatic:
         )
         return refused
 
+    def grant(self, unit_id: UnitId) -> Token | EnrolmentRefused:
+        """Make the token of a device that a person has ordered to register (O4), whether the switch is on or off."""
+        return self._hand_out(unit_id, self._clock.monotonic())
+
     def _why_not(self, device: RowMapping | None) -> EnrolmentRefused | None:
         if device is not None and device["binned_at"] is not None:
             return IN_BIN

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scanning for devices: who is there, and who of them is known (N11-N15, T14).
 
-A scan registers nobody. Whoever registers what was found takes the unit IDs and addresses from the result: an OS 11
-device is ordered to register over TCP 30005, an OS 12 device to fetch the certificates without trust (O4).
+A scan registers nobody unless that is wished for: then scan_registration.py orders those that were found to come (O4).
 """
 
 from __future__ import annotations
@@ -10,8 +9,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
 from sqlalchemy import select
 
+from umslab_protocol.values.unit_id import parse_unit_id
 from umslab_protocol.wire.probes import PROBE_PORT
 from umslab_runtime.mailbox import Reply
 from umslab_runtime.network import ListenError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from umslab_runtime.network import Network
     from umslab_runtime.workers import Workers
     from umslab_server.config import ScanConfig
+    from umslab_server.scan_registration import ScanRegistration
     from umslab_server.scan_report import ScanReport, ScanWish
     from umslab_server.store import Store, Writer
 
@@ -50,9 +52,11 @@ class Scans:
         clock: Clock,
         entropy: Callable[[int], bytes],
         workers: Workers,
+        registration: ScanRegistration,
     ) -> None:
         self._store = store
         self._workers = workers
+        self._registration = registration
         self._network = network
         self._config = config
         self._reply_host = reply_host
@@ -64,22 +68,35 @@ class Scans:
     async def scan(
         self, wish: ScanWish, *, actor: str, on_progress: Callable[[ScanProgress], Awaitable[None]]
     ) -> ScanReport:
-        """Scan, and say who of those that were found is known.
+        """Scan, say who of those that were found is known, and register those that are wished for.
 
         Raises `RefusedError` and `InvalidValueError`.
         """
         plan = self._plan(wish)
+        wished = wish.register or wish.register_all_new
+        if wished and wish.over_tcp:
+            raise RefusedError("the order to register is for devices that were found over UDP: scan without --tcp")
+        for unit_id in wish.register:
+            parse_unit_id(unit_id)
         if self._under_way:
             raise RefusedError("a scan is under way already; wait until it is over")
         self._under_way, self._progress = True, ScanProgress(len(plan.hosts), 0, 0)
-        done: Reply[Scan] = Reply()
-        self._workers.beside(partial(self._run, plan, done))  # it goes on to its end, whoever waits for it
-        scan = await self._finished(done, on_progress)
+        over: Reply[Scan] = Reply()
+        self._workers.beside(partial(self._run, plan, over))  # it goes on to its end, whoever waits for it
+        scan = await self._finished(over, on_progress)
         refuse_if_nobody_was_asked(scan, plan)
         known = await self._store.read(lambda connection: _known(connection, list(scan.found)))
         report = report_of(scan, len(plan.hosts), known)
         await self._store.change(lambda writer: _note(writer, report, actor))
-        return report
+        if not wished:
+            return report
+        try:
+            done = await self._registration.register(
+                wish, report.devices, nonce=scan.nonce, port=plan.port, actor=actor
+            )
+        except ListenError as error:
+            raise RefusedError(str(error)) from None
+        return structs.replace(report, registrations=done)
 
     async def _finished(self, done: Reply[Scan], on_progress: Callable[[ScanProgress], Awaitable[None]]) -> Scan:
         while True:

@@ -30,6 +30,10 @@ class ScanWish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     over_tcp: bool = False
     timeout_seconds: Annotated[float, Meta(ge=0.1, le=60)] | None = None
     port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
+    register: Annotated[list[Annotated[str, Meta(min_length=1, max_length=40)]], Meta(max_length=MAX_RANGES)] = []
+    """Unit IDs of devices that are ordered to register when they are found."""
+    register_all_new: bool = False
+    """Order all that are found, have no UMS, and have never been registered here."""
 
 
 class ScannedDevice(Struct, frozen=True, kw_only=True):
@@ -47,6 +51,16 @@ class ScannedDevice(Struct, frozen=True, kw_only=True):
     """`known`, `never-registered`, `in-bin` or `new` here; None where no server was asked."""
 
 
+class ScanRegistered(Struct, frozen=True, kw_only=True):
+    """What became of a device that was to be registered."""
+
+    unit_id: str
+    registered: bool
+    """Durably."""
+    why: str = ""
+    """Why not."""
+
+
 class ScanReport(Struct, frozen=True, kw_only=True):
     """A scan that is over."""
 
@@ -56,6 +70,8 @@ class ScanReport(Struct, frozen=True, kw_only=True):
     """How many of each kind; see `machines.scan.ScanVerdict`."""
     refused: dict[str, str]
     """Addresses that may not be asked, and why."""
+    registrations: list[ScanRegistered] = []
+    """Those that were to be registered."""
 
 
 class ScanProgress(NamedTuple):

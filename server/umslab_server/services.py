@@ -62,6 +62,7 @@ from umslab_server.registry import Registry
 from umslab_server.reports import Reports
 from umslab_server.rotation import Rotation
 from umslab_server.scan import Scans
+from umslab_server.scan_registration import ScanRegistration
 from umslab_server.status import StatusMonitor
 from umslab_server.store import Store
 from umslab_server.tables import OS11
@@ -128,6 +129,7 @@ class Services:
     os11: Os11Services
     online_checks: OnlineChecks
     scans: Scans
+    scan_registration: ScanRegistration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +210,9 @@ def _build(
     rotation = Rotation(store, presence, certificates, clock=clock)
     naming = Naming(config.registry.naming_prefix, config.registry.naming_digits)
     online_checks = OnlineChecks(store, presence, config=config.online_check, clock=clock)
+    scan_registration = ScanRegistration(
+        store, means.network, automatic, reply_host=reply_host(config.listen), clock=clock
+    )
     connectors = Connectors(store, presence, config=config.connectors, names=config.names, clock=clock)
     return Services(
         store=store,
@@ -247,7 +252,8 @@ def _build(
         reach=reach,
         os11=_build_os11(config, store, reach, automatic, means=means, naming=naming),
         online_checks=online_checks,
-        scans=_build_scans(config, means, store, workers),
+        scan_registration=scan_registration,
+        scans=_build_scans(config, means, store, workers, scan_registration),
     )
 
 
@@ -266,7 +272,9 @@ def _build_commands(
     )
 
 
-def _build_scans(config: ServerConfig, means: Means, store: Store, workers: Workers) -> Scans:
+def _build_scans(
+    config: ServerConfig, means: Means, store: Store, workers: Workers, registration: ScanRegistration
+) -> Scans:
     return Scans(
         store,
         means.network,
@@ -275,6 +283,7 @@ def _build_scans(config: ServerConfig, means: Means, store: Store, workers: Work
         clock=means.clock,
         entropy=means.entropy,
         workers=workers,
+        registration=registration,
     )
 
 

@@ -19,11 +19,14 @@ from umslab_runtime.net_trio import TrioNetwork
 from umslab_runtime.streams import Address
 from umslab_runtime.workers import Workers
 from umslab_server import registry
+from umslab_server.automatic import Automatic
 from umslab_server.config import ScanConfig
 from umslab_server.errors import RefusedError
 from umslab_server.importing import ImportedDevice
 from umslab_server.scan import Scans
+from umslab_server.scan_registration import ScanRegistration
 from umslab_server.scan_report import ScanProgress, ScanWish
+from umslab_server.throttle import Throttle, ThrottleRules
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -58,6 +61,7 @@ async def _scans(path: Path, network: Network, **config: float) -> AsyncIterator
     workers = Workers(1)
     async with open_office(path) as office, trio.open_nursery() as nursery:
         nursery.start_soon(workers.run)
+        automatic = Automatic(office.store, Throttle(ThrottleRules()), enabled=False, clock=office.clock)
         scans = Scans(
             office.store,
             network,
@@ -66,6 +70,7 @@ async def _scans(path: Path, network: Network, **config: float) -> AsyncIterator
             clock=office.clock,
             entropy=os.urandom,
             workers=workers,
+            registration=ScanRegistration(office.store, network, automatic, reply_host="127.0.0.1", clock=office.clock),
         )
         yield scans, office
         nursery.cancel_scope.cancel()

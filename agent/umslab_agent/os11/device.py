@@ -7,7 +7,7 @@ what is said is the conversation of OS 12 (talking.py), and what the UMS orders 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -224,7 +224,10 @@ class Os11Device(LivingDevice):
             unit.persona = msgspec.structs.replace(unit.persona, structure_tag=found.structure_tag)
             unit.folder.save_persona(unit.persona)
         done = partial(self._registered, target, found)
-        return await self._contacting.register_at(target, certificate, self._settings.wish, done)
+        wish = self._settings.wish
+        if found is not None and found.token and not wish.user:
+            wish = replace(wish, token=found.token)
+        return await self._contacting.register_at(target, certificate, wish, done)
 
     async def _registered(self, target: HostPort, found: Found | None, presented: bytes, name: str) -> None:
         """Keep whom this device belongs to: the address first, then the pin, which makes it registered (G8)."""

@@ -28,6 +28,8 @@ class Wish:
 
     user: str = ""
     password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    """Instead of a user: what came with the order to register (A6)."""
     name: str = ""
     """The name it would like to have; counts only with a user, as the next one."""
     directory: str = ""
@@ -45,6 +47,7 @@ def make_register(
         pushPort=push_port,
         user=wish.user,
         password=wish.password,
+        token=wish.token,
         name=wish.name,
         structureTag=persona.structure_tag,
         directory=wish.directory,

@@ -69,7 +69,7 @@ class Scan:
         self.verdicts: Counter[ScanVerdict] = Counter()
         self.refused: dict[str, str] = {}
         """Addresses that may not be asked, and why."""
-        self._nonce = nonce
+        self.nonce = nonce
         self._payload = write_scan(nonce, reply_port)
         self._seconds = seconds
         self._to_ask = deque(hosts)
@@ -116,7 +116,7 @@ class Scan:
             answer = read_scan_answer(payload)
         except RemoteProtocolError:
             return ScanVerdict.MALFORMED
-        if answer.nonce != self._nonce:
+        if answer.nonce != self.nonce:
             return ScanVerdict.FORGED
         known = self.found.get(answer.unit_id)
         if known is not None:

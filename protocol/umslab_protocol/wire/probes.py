@@ -2,7 +2,7 @@
 """Online checks and scans on UDP 30005: what a UMS asks, and what a device answers (P9, N4, N11-N15).
 
 Provenance: SIMULATED. Neither the bytes of the online check (NP1) nor those of the scan (NP2) are published; that the
-port for the answer stands inside the probe is (N13, T13). All four packets begin with the same 42 bytes, in network
+port for the answer stands inside the probe is (N13, T13). All five packets begin with the same 42 bytes, in network
 order (docs/protocol.md draws them):
 
      0   4  magic          "uSIM"
@@ -14,14 +14,18 @@ order (docs/protocol.md draws them):
     24  18  unit ID        ASCII, padded with NUL: in a probe of whom it is asked (of a scan: nobody, all NUL), in an
                            answer who it is
 
-Only the answer to a scan goes on: 6 bytes MAC address, 1 byte flags (bit 0: the device has a UMS already), then name,
+The order to register (NP13) is sent to a device that a scan has found: kind 3, the number of bytes that follow, the
+nonce of that scan, the unit ID; then 2 bytes web port, 2 bytes device-communication port (TCP 30001) of the UMS, whose
+address is where the order comes from, and 32 bytes of a token that registers this device once.
+
+The answer to a scan goes on: 6 bytes MAC address, 1 byte flags (bit 0: the device has a UMS already), then name,
 product and firmware version, each a byte with its length and so much UTF-8. Over TCP (T14) the bytes are the same.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -40,6 +44,8 @@ ANSWER_BIT = 0x80
 _HEAD = struct.Struct("!6sH16s18s")  # the first three fields are one of four constants, which is compared at once
 HEAD_BYTES = _HEAD.size
 _BODY = struct.Struct("!6sB")
+_ORDER = struct.Struct("!HH32s")
+TOKEN_BYTES = 32
 _HAS_UMS = 0x01
 _NOBODY = bytes(18)
 _KNOWN_UNITS = 1 << 15
@@ -50,6 +56,7 @@ class ProbeKind(IntEnum):
 
     ONLINE_CHECK = 1
     SCAN = 2
+    REGISTER = 3
 
 
 def _begins(kind: int) -> bytes:
@@ -57,6 +64,7 @@ def _begins(kind: int) -> bytes:
 
 
 _CHECK, _SCAN = _begins(ProbeKind.ONLINE_CHECK), _begins(ProbeKind.SCAN)
+_REGISTER = _begins(ProbeKind.REGISTER)
 _CHECK_ANSWER, _SCAN_ANSWER = _begins(ANSWER_BIT | ProbeKind.ONLINE_CHECK), _begins(ANSWER_BIT | ProbeKind.SCAN)
 
 
@@ -91,6 +99,19 @@ class ScanAnswer:
     """Whether it is registered somewhere already, here or elsewhere."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterOrder:
+    """Register where this comes from (O4, NP13)."""
+
+    nonce: bytes
+    """That of the scan which found the device."""
+    unit_id: UnitId
+    web_port: int
+    os11_port: int
+    """0: the UMS takes no OS 11 devices."""
+    token: bytes = field(repr=False)
+
+
 # Probes.
 
 
@@ -116,6 +137,35 @@ def read_probe(data: bytes) -> Probe:
     if unit != _NOBODY:
         raise RemoteProtocolError("a scan asks everybody and names no unit ID", code="bad-unit-id")
     return Probe(nonce, reply_port, None)
+
+
+# The order.
+
+
+def write_register_order(order: RegisterOrder) -> bytes:
+    """Order a device to register. Raises `LocalProtocolError` for a token of another length."""
+    if len(order.token) != TOKEN_BYTES:
+        raise LocalProtocolError(f"a token has {TOKEN_BYTES} bytes")
+    head = _HEAD.pack(_REGISTER, _ORDER.size, order.nonce, order.unit_id.encode())
+    return head + _ORDER.pack(order.web_port, order.os11_port, order.token)
+
+
+def is_register_order(data: bytes) -> bool:
+    """Whether this begins like an order and not like a probe."""
+    return data.startswith(_REGISTER)
+
+
+def read_register_order(data: bytes) -> RegisterOrder:
+    """Read an order to register, or raise `RemoteProtocolError`."""
+    if len(data) != HEAD_BYTES + _ORDER.size:
+        raise RemoteProtocolError(f"an order has {HEAD_BYTES + _ORDER.size} bytes, not {len(data)}", code="bad-length")
+    begin, length, nonce, unit = _HEAD.unpack_from(data)
+    if begin != _REGISTER:
+        raise _unexpected(begin, "an order to register")
+    if length != _ORDER.size:
+        raise RemoteProtocolError("the order is not as long as it says", code="bad-length")
+    web_port, os11_port, token = _ORDER.unpack_from(data, HEAD_BYTES)
+    return RegisterOrder(nonce=nonce, unit_id=_read_unit(unit), web_port=web_port, os11_port=os11_port, token=token)
 
 
 # Answers.

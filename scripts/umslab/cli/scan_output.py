@@ -37,7 +37,7 @@ class Progress:
 
 
 def print_report(report: dict[str, Any], *, as_json: bool) -> None:
-    """Print what a scan found; exit code 3 when nobody was found."""
+    """Print what a scan found; exit code 3 when nobody was found, or somebody was not registered who was to be."""
     if as_json:
         print_json("scan", report)
     else:
@@ -63,4 +63,7 @@ def print_report(report: dict[str, Any], *, as_json: bool) -> None:
         odd = {name: count for name, count in report["answers"].items() if name != "new"}
         if odd:
             print("answers that did not count: " + ", ".join(f"{count} {name}" for name, count in odd.items()))
-    raise SystemExit(exit_codes.OK if report["devices"] else exit_codes.FAILED)
+        for one in report["registrations"]:
+            print(f"{one['unit_id']}: " + ("registered" if one["registered"] else f"not registered: {one['why']}"))
+    complete = all(one["registered"] for one in report["registrations"])
+    raise SystemExit(exit_codes.OK if report["devices"] and complete else exit_codes.FAILED)

@@ -13,13 +13,17 @@ from umslab_protocol.wire.probes import (
     MAX_ANSWER_BYTES,
     OnlineAnswer,
     Probe,
+    RegisterOrder,
     ScanAnswer,
     answer_length,
+    is_register_order,
     read_online_answer,
     read_probe,
+    read_register_order,
     read_scan_answer,
     write_online_answer,
     write_online_check,
+    write_register_order,
     write_scan,
     write_scan_answer,
 )
@@ -165,3 +169,17 @@ def test_reading_keeps_a_bounded_memory() -> None:
         read_online_answer(write_online_answer(UnitId(f"02{number:010X}"), NONCE))
 
     assert 1 << 15 == probes._read_unit.cache_info().currsize
+
+
+def test_order_to_register() -> None:
+    """As written; whatever is cut off or added makes it none."""
+    order = RegisterOrder(nonce=NONCE, unit_id=UNIT, web_port=8443, os11_port=30_001, token=bytes(32))
+    data = write_register_order(order)
+
+    assert is_register_order(data)
+    assert order == read_register_order(data)
+    for broken in (data[:-1], data + b"x", data[:6] + b"\0\1" + data[8:], b"x" + data[1:]):
+        with pytest.raises(RemoteProtocolError):
+            read_register_order(broken)
+    with pytest.raises(LocalProtocolError):
+        write_register_order(RegisterOrder(nonce=NONCE, unit_id=UNIT, web_port=1, os11_port=1, token=b""))

@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from umslab.cli.ctl.asking import call
 from umslab.cli.output import JsonOption, StateOption
 from umslab.cli.scan_output import PortOption, Progress, RangesArgument, TcpOption, TimeoutOption, print_report
@@ -15,10 +19,28 @@ def scan(
     timeout: TimeoutOption = 6.0,
     port: PortOption = PROBE_PORT,
     over_tcp: TcpOption = False,
+    register: Annotated[
+        list[str] | None,
+        typer.Option(metavar="UNIT_ID", help="Order this device to register if it is found; may be repeated."),
+    ] = None,
+    register_all_new: Annotated[
+        bool, typer.Option("--register-all-new", help="Order all that have no UMS and never registered here.")
+    ] = False,
     state: StateOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let the server scan for devices, by broadcast or in ranges of addresses."""
+    """Let the server scan for devices, by broadcast or in ranges of addresses, and register those that wait for it.
+
+    Exit code 3 when nobody is found, or one that was to be registered is not.
+    """
     told = Progress(quiet=as_json)
-    report = call(state, "scan", told.take, ranges=ranges or [], over_tcp=over_tcp, timeout_seconds=timeout, port=port)
+    wish = {
+        "ranges": ranges or [],
+        "over_tcp": over_tcp,
+        "timeout_seconds": timeout,
+        "port": port,
+        "register": register or [],
+        "register_all_new": register_all_new,
+    }
+    report = call(state, "scan", told.take, **wish)
     print_report(report, as_json=as_json)
