@@ -190,7 +190,8 @@ async def test_check_reenrolment(tmp_path: Path, autojump_clock: MockClock) -> N
 def test_every_command_has_a_story_here() -> None:
     """A new command needs one too."""
     text = Path(__file__).read_text()
-    assert [] == [name.name for name in CommandName if f"C.{name.name}" not in text]
+    elsewhere = {CommandName.WAKE_UP}  # needs a place on the link: tests/server/commanding/test_waking.py
+    assert [] == [name.name for name in CommandName if f"C.{name.name}" not in text and name not in elsewhere]
 
 
 async def test_retry_at_the_next_boot(tmp_path: Path, autojump_clock: MockClock) -> None:

@@ -11,12 +11,15 @@ import trio
 from tests.server.neighbourhood import open_neighbourhood
 from tests.server.parts import unit_id
 from umslab_runtime.workers import Workers
+from umslab_server.automatic import Automatic
 from umslab_server.commanding.commands import Commands
 from umslab_server.config import ScanConfig
 from umslab_server.control.dispatch import Control
 from umslab_server.control.neighbours import NeighbourCommands
 from umslab_server.reach import Reach
 from umslab_server.scan import Scans
+from umslab_server.scan_registration import ScanRegistration
+from umslab_server.throttle import Throttle, ThrottleRules
 
 from .desk import Desk
 
@@ -42,6 +45,13 @@ async def test_check_and_scan(tmp_path: Path, autojump_clock: MockClock) -> None
             clock=office.clock,
             entropy=os.urandom,
             workers=workers,
+            registration=ScanRegistration(
+                office.store,
+                here.network.host("ums"),
+                Automatic(office.store, Throttle(ThrottleRules()), enabled=False, clock=office.clock),
+                reply_host="127.0.0.1",
+                clock=office.clock,
+            ),
         )
         desk = Desk(Control(NeighbourCommands(here.checks, scans, commands).table()))
         here.silent.add(2)

@@ -33,9 +33,9 @@ async def test_every_area_is_there_and_refuses_nonsense(tmp_path: Path, autojump
         areas = {name.partition(".")[0] for name in control._commands}
 
         assert areas == {
-            "accounts", "approval", "apps", "assignments", "backup", "certs", "command", "connectors", "devices",
-            "dirs", "events", "files", "jobs", "keys", "online-check", "profiles", "rules", "scan", "settings",
-            "status", "views", "why",
+            "accounts", "approval", "apps", "assignments", "attributes", "backup", "certs", "command", "connectors",
+            "devices", "dirs", "events", "files", "jobs", "keys", "online-check", "profiles", "rules", "scan",
+            "settings", "status", "views", "why",
         }  # fmt: skip
         for name in control._commands:
             with pytest.raises(ControlError, match=f"^{name}: ") as caught:
