@@ -55,7 +55,7 @@ def become_os12(writer: Writer, unit_id: UnitId, device: RowMapping | None, *, a
         checked_at=None,
     )
     why = "it came on board with the Unified Protocol (O6)"
-    writer.event("device-moved", actor=actor, unit_id=unit_id, cause=why, before=OS11, now=OS12)
+    writer.event("generation-changed", actor=actor, unit_id=unit_id, cause=why, before=OS11, now=OS12)
     return True
 
 
@@ -65,7 +65,7 @@ def become_os11(writer: Writer, unit_id: UnitId, device: RowMapping | None, *, a
         return False
     registry.revoke_all(writer, unit_id, "the device registered as OS 11")
     why = "it registered on TCP 30001"
-    writer.event("device-moved", actor=actor, unit_id=unit_id, cause=why, before=OS12, now=OS11)
+    writer.event("generation-changed", actor=actor, unit_id=unit_id, cause=why, before=OS12, now=OS11)
     return True
 
 

@@ -138,7 +138,7 @@ def _explain_presence(connection: Connection, row: RowMapping, now: datetime, *,
 
 
 def _explain_generation(connection: Connection, row: RowMapping) -> Iterator[str]:
-    moved = _last(connection, row["unit_id"], ("device-moved",))
+    moved = _last(connection, row["unit_id"], ("generation-changed",))
     if moved is not None:
         data = json.loads(moved["data"])
         yield f"At {moved['at']} it moved from OS {data['before']} to OS {data['now']}: {moved['cause']}."

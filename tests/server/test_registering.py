@@ -64,7 +64,7 @@ async def test_enrolling_moves_an_os11_device(office: Office) -> None:
     assert {"generation": "12", "device_key": "", "device_certificate": "", "push_port": 0} == {
         name: found[name] for name in OS11
     }
-    assert [event.data["before"] for event in await office.events("device-moved")] == ["11"]
+    assert [event.data["before"] for event in await office.events("generation-changed")] == ["11"]
 
 
 async def test_who_does_not_move(office: Office) -> None:
@@ -75,7 +75,7 @@ async def test_who_does_not_move(office: Office) -> None:
     already = await do(office, lambda writer, device: become_os12(writer, ONE, device, actor="test"))
 
     assert (stranger, imported, already) == (False, False, False)
-    assert await office.events("device-moved") == []
+    assert await office.events("generation-changed") == []
 
 
 async def test_registering_moves_an_os12_device(office: Office) -> None:

@@ -186,3 +186,13 @@ async def test_what_the_device_could_not_do(office: Office) -> None:
     assert told.count("it does not say why") == NAMED_AT_MOST
     assert "Nor could 2 more apps" in told
     assert "disk full" not in await _told(office)
+
+
+async def test_a_device_of_another_directory(office: Office) -> None:
+    """That it was moved in the tree is no change of its generation."""
+    await office.device(1)
+    await office.store.change(
+        lambda writer: writer.event("device-moved", actor="me", unit_id=ONE, cause="", directory=-1)
+    )
+
+    assert "moved from OS" not in await _told(office)

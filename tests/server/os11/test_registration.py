@@ -219,5 +219,5 @@ async def test_an_os12_device_registers(world: World, autojump_clock: MockClock)
     assert closed.code == CloseCode.REFUSED
     assert view.generation == "11"
     assert [one.state for one in view.certificates] == ["revoked"]
-    (moved,) = await world.events("device-moved")
+    (moved,) = await world.events("generation-changed")
     assert (moved.data["before"], moved.data["now"]) == ("12", "11")
