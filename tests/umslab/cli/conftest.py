@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from tests.support.process import ServerProcess
 
@@ -20,3 +21,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     process.start()
     yield process
     process.close()
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A command that runs within the tests sets up the logs of this process: undone at the end."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)

@@ -21,7 +21,13 @@ def test_progress_is_told_a_tenth_at_a_time(capsys: pytest.CaptureFixture[str]) 
 
 def test_odd_answers_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     """How many of which kind; what is new is not odd."""
-    report: dict[str, Any] = {"devices": [], "asked": 1, "answers": {"new": 1, "forged": 2}, "refused": {}}
+    report: dict[str, Any] = {
+        "devices": [],
+        "registrations": [],
+        "asked": 1,
+        "answers": {"new": 1, "forged": 2},
+        "refused": {},
+    }
     with pytest.raises(SystemExit) as ended:
         print_report(report, as_json=False)
 
