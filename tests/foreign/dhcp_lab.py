@@ -74,11 +74,14 @@ class Lan:
 
 
 @contextmanager
-def lan() -> Iterator[Lan]:
-    """Make two joined namespaces and remove them; skipped where that is not allowed."""
+def lan(prefix: str = "umslab-dhcp-") -> Iterator[Lan]:
+    """Make two joined namespaces and remove them; skipped where that is not allowed.
+
+    Names that do not begin with `umslab-` make what umslab takes for the network of somebody else.
+    """
     if os.geteuid() != 0 or shutil.which("ip") is None:
         missing("network namespaces need root and ip")
-    names = Lan(f"umslab-dhcp-s{os.getpid()}", f"umslab-dhcp-c{os.getpid()}")
+    names = Lan(f"{prefix}s{os.getpid()}", f"{prefix}c{os.getpid()}")
     made: list[str] = []
     try:
         for name in (names.server, names.client):

@@ -12,7 +12,7 @@ from .dhcp_lab import SERVER, Lan
 from .strangers import Daemon, Finished, in_background, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 UMSLAB = (sys.executable, "-m", "umslab")
@@ -39,8 +39,8 @@ def dns(where: Lan, folder: Path, *lines: str) -> Iterator[Daemon]:
 
 
 @contextmanager
-def ums(where: Lan, folder: Path, *settings: str) -> Iterator[Daemon]:
-    """Run our UMS beside it."""
+def ums(where: Lan, folder: Path, *settings: str, listen: str = SERVER, more: Sequence[str] = ()) -> Iterator[Daemon]:
+    """Run our UMS beside it, with these further words."""
     options = [word for setting in (*QUICK, *settings) for word in ("--set", setting)]
     serve: tuple[str | Path, ...] = (
         *UMSLAB,
@@ -48,9 +48,10 @@ def ums(where: Lan, folder: Path, *settings: str) -> Iterator[Daemon]:
         "--state",
         folder / "ums",
         "--listen",
-        SERVER,
+        listen,
         "--allow-remote",
         *options,
+        *more,
     )
     with in_background("ip", "netns", "exec", where.server, *serve) as daemon:
         daemon.wait_for("state folder")
