@@ -6,6 +6,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+import trio
+
 from umslab_protocol.wire.dhcp import CLIENT_PORT, hardware_address
 from umslab_protocol.wire.ethernet import EVERYBODY_MAC
 from umslab_runtime.streams import Address
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from umslab_runtime.packet import PacketEndpoint
     from umslab_runtime.udp import UdpEndpoint
 
-
+AT_A_TIME = 32
+"""Datagrams that are taken before others get their turn."""
 MAX_HEARD = 20_000
 
 
@@ -29,8 +32,11 @@ class DhcpDoor(ABC):
         """Send, without waiting; false: there was no room. Raises `DatagramError` and `TargetRefusedError`."""
 
     @abstractmethod
-    async def receive(self) -> bytes:
-        """Wait for the next datagram; raises `DatagramError` when there will be none."""
+    async def receive(self) -> list[bytes]:
+        """Wait for datagrams and return what has arrived, not too many; others get their turn before.
+
+        Raises `DatagramError` when there will be none.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -57,9 +63,12 @@ class UdpDoor(DhcpDoor):
         to = Address(str(datagram.destination), datagram.destination_port)
         return self._endpoint.send_to(datagram.payload, to)
 
-    async def receive(self) -> bytes:
-        """Wait for the next datagram, from whomever: the client knows its server."""
-        return (await self._endpoint.receive()).payload
+    async def receive(self) -> list[bytes]:
+        """Wait for datagrams, from whomever: the client knows its server."""
+        await trio.lowlevel.checkpoint()
+        while not (received := self._endpoint.receive_nowait(AT_A_TIME)):
+            await self._endpoint.until_readable()
+        return [one.payload for one in received]
 
     def close(self) -> None:
         """Close the endpoint."""
@@ -83,7 +92,7 @@ class PacketDoor(DhcpDoor):
         via = self._last.get(mac, EVERYBODY_MAC)
         return self._endpoint.send(datagram.payload, mac=mac, source=source, destination=destination, via=via)
 
-    async def receive(self) -> bytes:
+    async def receive(self) -> list[bytes]:
         """Wait for the next datagram for a DHCP client."""
         while True:
             frame = await self._endpoint.receive()
@@ -91,7 +100,7 @@ class PacketDoor(DhcpDoor):
                 if len(self._last) >= MAX_HEARD:
                     self._last.clear()
                 self._last[hardware_address(frame.payload)] = frame.source_mac
-                return frame.payload
+                return [frame.payload]
 
     def claim(self, address: IPv4Address, mac: bytes) -> None:
         """Answer ARP for it, so that the server's unicasts arrive."""

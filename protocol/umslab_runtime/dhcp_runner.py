@@ -214,16 +214,12 @@ class DhcpRunner:
         """Receive for ever; ends when the door fails (`failure`)."""
         while self.failure is None:
             try:
-                data = await self._door.receive()
+                arrived = await self._door.receive()
             except DatagramError as error:
                 self._fail(error)
                 return
-            seat = self.seats.get(hardware_address(data))
-            if seat is None:
-                self.strangers += 1
-            else:
-                seat.client.receive(data, self._clock.monotonic())
-                self._after(seat)
+            for data in arrived:
+                self._receive(data)
 
     async def run_timers(self) -> None:
         """Wake clients, for ever."""
@@ -247,6 +243,14 @@ class DhcpRunner:
             while seat.outcome is None:
                 await self._next_turn()
         self._raise_failure()
+
+    def _receive(self, data: bytes) -> None:
+        seat = self.seats.get(hardware_address(data))
+        if seat is None:
+            self.strangers += 1
+        else:
+            seat.client.receive(data, self._clock.monotonic())
+            self._after(seat)
 
     def _leave(self, seat: Seat, *, release: bool, text: str = "") -> bool:
         """Stop a client, with or without a word to its server; returns whether it held a lease."""

@@ -60,9 +60,9 @@ class OddDoor(DhcpDoor):
             self._put.send_nowait(good if how == "good" else write_message(reply))
         return bool(step)
 
-    async def receive(self) -> bytes:
+    async def receive(self) -> list[bytes]:
         """The next answer."""
-        return await self._get.receive()
+        return [await self._get.receive()]
 
     def close(self) -> None:
         """Close."""

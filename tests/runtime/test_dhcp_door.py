@@ -5,18 +5,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from umslab_protocol.machines.dhcp_requests import Datagram
 from umslab_protocol.wire.ethernet import EVERYBODY_MAC, UdpFrame, read_frame, write_udp
-from umslab_runtime.dhcp_door import PacketDoor, UdpDoor
+from umslab_runtime.dhcp_door import AT_A_TIME, PacketDoor, UdpDoor
 from umslab_runtime.net_memory import MemoryNetwork
 from umslab_runtime.packet import PacketEndpoint
 from umslab_runtime.policy import TargetPolicy
 
 from .test_packet import Cable
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
 
 
 async def test_packet_door_reaches_a_server_behind_its_relay() -> None:
@@ -45,7 +49,7 @@ async def test_packet_door_reaches_a_server_behind_its_relay() -> None:
                 )
             )
         )
-        assert answer == await door.receive()
+        assert [answer] == await door.receive()
     door.send(asked, ours)
     frame = read_frame(cable.far.recv(65_535))
     assert isinstance(frame, UdpFrame)
@@ -55,8 +59,8 @@ async def test_packet_door_reaches_a_server_behind_its_relay() -> None:
     door.close()
 
 
-async def test_udp_door() -> None:
-    """It sends to where a datagram is meant to go, and takes what comes."""
+async def test_udp_door(autojump_clock: MockClock) -> None:
+    """It sends to where a datagram is meant to go, and takes what has come, not too much at a time."""
     network = MemoryNetwork()
     server = await network.host("192.0.2.1").udp("", 67)
     door = UdpDoor(await network.host("192.0.2.254").udp("", 67))
@@ -65,8 +69,12 @@ async def test_udp_door() -> None:
     received = await server.receive()
     server.send_to(b"answer", received.source)
 
-    assert (b"ask", b"answer") == (received.payload, await door.receive())
+    assert (b"ask", [b"answer"]) == (received.payload, await door.receive())
     door.leave(IPv4Address("192.0.2.7"))
+    for _ in range(AT_A_TIME + 1):
+        server.send_to(b"more", received.source)
+    await trio.sleep(1)
+    assert [AT_A_TIME, 1] == [len(await door.receive()), len(await door.receive())]
     door.close()
     with pytest.raises(trio.ClosedResourceError):
         await door.receive()

@@ -130,9 +130,10 @@ class DhcpClient:
         """Take one datagram; never raises."""
         try:
             message = read_message(data)
-            why = self._why_ignored(message)
+            kind = message.kind
+            why = self._why_ignored(message, kind)
             if why is None:
-                self._take(message, now)
+                self._take(message, kind, now)
             else:
                 self.ignored[why] += 1
         except MalformedDhcpError as error:
@@ -150,14 +151,14 @@ class DhcpClient:
 
     def deadline(self) -> float | None:
         """When to call `on_deadline`; None for never."""
-        times = [] if self._timer is None else [self._timer]
-        if self.lease is not None:
-            stage = {
-                State.BOUND: self.lease.renew_at,
-                State.RENEWING: self.lease.rebind_at,
-                State.REBINDING: self.lease.expires_at,
-            }.get(self.state)
-            times += [] if stage is None or math.isinf(stage) else [stage]
+        if self.lease is None:
+            return self._timer
+        stage = {
+            State.BOUND: self.lease.renew_at,
+            State.RENEWING: self.lease.rebind_at,
+            State.REBINDING: self.lease.expires_at,
+        }.get(self.state)
+        times = [time for time in (self._timer, stage) if time is not None and not math.isinf(time)]
         return min(times, default=None)
 
     def on_deadline(self, now: float) -> None:
@@ -176,7 +177,7 @@ class DhcpClient:
 
     # Inside: receiving.
 
-    def _why_ignored(self, message: DhcpMessage) -> Ignored | None:
+    def _why_ignored(self, message: DhcpMessage, kind: MessageType) -> Ignored | None:
         if message.op is not Op.REPLY:
             return Ignored.NOT_A_REPLY
         if message.chaddr != self._identity.mac:
@@ -185,19 +186,19 @@ class DhcpClient:
             return Ignored.WRONG_XID
         if self.state is not State.STOPPED and self._chosen not in {None, server_of(message)}:
             return Ignored.SECOND_SERVER
-        if message.kind not in _EXPECTED.get(self.state, set()):
+        if kind not in _EXPECTED.get(self.state, set()):
             return Ignored.UNEXPECTED
         return None
 
-    def _take(self, message: DhcpMessage, now: float) -> None:
+    def _take(self, message: DhcpMessage, kind: MessageType, now: float) -> None:
         """Act on a message that this state expects; raises `MalformedDhcpError` before anything has changed."""
         server = server_of(message)
-        if message.kind is MessageType.OFFER:
+        if kind is MessageType.OFFER:
             wanted = offered_address(message)
             self._chosen = server
             request = Request(kind=MessageType.REQUEST, wanted=wanted, server=server)
             self._ask(State.REQUESTING, request, now, same_transaction=True)
-        elif message.kind is MessageType.NAK:
+        elif kind is MessageType.NAK:
             self._be_refused(server, message, now)
         elif self.state is State.INFORMING:
             self.stop()

@@ -23,6 +23,7 @@ from umslab_protocol.wire.dhcp_options import (
     Option,
     gather,
     read_field,
+    write_options,
 )
 
 SERVER_PORT, CLIENT_PORT = 67, 68
@@ -98,7 +99,10 @@ class DhcpMessage:
 
     def get(self, code: int) -> Option | None:
         """The option with this code."""
-        return next((option for option in self.options if option.code == code), None)
+        for option in self.options:  # not `next`: this is asked a dozen times for each message
+            if option.code == code:
+                return option
+        return None
 
     @property
     def kind(self) -> MessageType:
@@ -194,11 +198,11 @@ def write_message(message: DhcpMessage, *, max_bytes: int = MAX_DATAGRAM_BYTES) 
     Raises `LocalProtocolError` for what does not fit or has no form on the wire.
     """
     _check(message)
-    pieces = [(option.code, option.value) for option in message.options]
+    plain = write_options(message.options)
     room = min(max_bytes, MAX_DATAGRAM_BYTES) - _FIXED.size - 1
-    packed = _pack(pieces, [room])
-    if packed is not None:
-        return _frame(message, packed[0], message.sname, message.file)
+    if len(plain) <= room:
+        return _frame(message, plain, message.sname, message.file)
+    pieces = [(option.code, option.value) for option in message.options]
     rooms = [room - _OVERLOAD_BYTES, 0 if message.file else _FILE_BYTES - 1, 0 if message.sname else _SNAME_BYTES - 1]
     packed = _pack(pieces, rooms)
     if packed is None:
