@@ -179,7 +179,8 @@ def _ip_header_at(link: int, packet: bytes) -> int | None:
     if link == _SLL:
         return _after_vlans(packet, 14)
     if link == _SLL2:
-        return 20 if packet[:2] == b"\x08\x00" else -1
+        kind = int.from_bytes(packet[:2])
+        return _after_vlans(packet, 22) if kind in _VLAN else 20 if kind == _IPV4 else -1
     return None
 
 

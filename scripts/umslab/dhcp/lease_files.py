@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from umslab_protocol.wire.dhcp_options import Code, Option, gather
@@ -26,6 +27,8 @@ _NAMED = {
 _WORD = re.compile(r'\s+|#[^\n]*|("(?:[^"\\]|\\.)*")|([{};])|([^\s{};"#]+)', re.DOTALL)
 _ESCAPE = re.compile(rb"\\([0-7]{1,3}|x[0-9a-fA-F]{1,2}|.)", re.DOTALL)
 _BYTES = re.compile(r"[0-9a-fA-F]{1,2}(:[0-9a-fA-F]{1,2})*")
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_ADDRESSES = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}(?:,{_OCTET}(?:\.{_OCTET}){{3}})*")
 _CLIENT_LEASE = re.compile(r"(?m)^[ \t]*lease6?[ \t]*\{")
 _SERVER_LEASE = re.compile(r"(?m)^[ \t]*lease[ \t]+[0-9.]{7,15}[ \t]*\{")
 _ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
@@ -168,10 +171,12 @@ def _code(name: str) -> int | None:
 def _value(name: str, text: str) -> bytes:
     if text.startswith('"'):
         value = _unquoted(text)
+    elif _ADDRESSES.fullmatch(text):  # of type ip-address in dhclient.conf, which is a mistake of many
+        value = b"".join(IPv4Address(one).packed for one in text.split(","))
     elif _BYTES.fullmatch(text):
         value = bytes(int(one, 16) for one in text.split(":"))
     else:
-        raise LeaseFileError(f"option {name[:40]} is neither a text in quotes nor bytes with colons")
+        raise LeaseFileError(f"option {name[:40]} is neither a text in quotes nor bytes with colons, nor addresses")
     return value[:MAX_OPTION_BYTES]
 
 

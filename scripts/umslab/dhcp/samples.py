@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from umslab.dhcp.captures import CaptureError, is_capture, read_capture
+from umslab.dhcp.digits import NotDigitsError, read_digits
 from umslab.dhcp.lease_files import LeaseFileError, is_lease_file, read_lease_file
 from umslab_protocol.wire.dhcp import COOKIE, DhcpMessage, MessageType, Op, Quirk, read_message
 from umslab_protocol.wire.dhcp_options import Code, DhcpProblem, MalformedDhcpError, Option, gather, read_field
@@ -21,10 +22,9 @@ if TYPE_CHECKING:
 MAX_INPUT_BYTES = 64 << 20
 MAX_TEXT_BYTES = 4 << 20
 _COOKIE_AT = 236
+_UTF16 = {b"\xff\xfe", b"\xfe\xff"}
+"""How a file begins that PowerShell wrote."""
 _PAIR = re.compile(r"\s*([0-9]{1,3})\s*=(.*)")
-_SEPARATORS = re.compile(r"0[xX]|[\s:,;.-]")
-_BETWEEN = re.compile(r"[\s:,-]+")
-_BYTES = re.compile(r"\s*[0-9a-fA-F]{1,2}([\s:,-]+[0-9a-fA-F]{1,2})*\s*")
 _QUIRKS = {
     Quirk.NO_END: "there is no End option",
     Quirk.TRAILING: "bytes follow the End option",
@@ -79,7 +79,7 @@ def read_file(path: Path) -> bytes:
 def is_path(text: str) -> bool:
     """Whether a file is meant."""
     try:
-        return Path(text).exists()
+        return bool(text) and Path(text).exists()
     except (OSError, ValueError):  # too long for a name, or a NUL in it
         return False
 
@@ -92,13 +92,19 @@ def read_samples(data: bytes, form: Form = Form.AUTO) -> Samples:
         return _of_message(data)
     if len(data) > MAX_TEXT_BYTES:
         raise UnreadableError(f"this is no capture, and no text of at most {MAX_TEXT_BYTES >> 20} MiB")
-    text = data.decode("utf-8", "replace")
+    text = data.decode("utf-16" if data[:2] in _UTF16 else "utf-8-sig", "replace")
     if is_lease_file(text):
         return _of_lease_file(text)
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     if lines and all(_PAIR.fullmatch(line) for line in lines):
         return _of_pairs(lines)
-    return _of_bytes(_digits("\n".join(lines)), form)
+    try:
+        return _of_bytes(read_digits("\n".join(lines)), form)
+    except NotDigitsError:
+        raise UnreadableError(
+            f'{text.strip()[:40]!r} is neither a file, nor hexadecimal digits, nor CODE=DIGITS, nor CODE="TEXT", '
+            "nor a lease file, nor a capture"
+        ) from None
 
 
 def _of_lease_file(text: str) -> Samples:
@@ -117,19 +123,6 @@ def _of_lease_file(text: str) -> Samples:
 # Bytes.
 
 
-def _digits(text: str) -> bytes:
-    """Read digits with any separators; dhclient writes bytes below 16 with one digit."""
-    if _BYTES.fullmatch(text):
-        return bytes(int(one, 16) for one in _BETWEEN.split(text.strip()))
-    try:
-        return bytes.fromhex(_SEPARATORS.sub("", text))
-    except ValueError:
-        shown = text[:40]
-        raise UnreadableError(
-            f"{shown!r} is neither a file, nor hexadecimal digits, nor CODE=DIGITS, nor a lease file, nor a capture"
-        ) from None
-
-
 def _of_pairs(lines: Sequence[str]) -> Samples:
     """Lines such as `224 = 75:6d:73`, or with a text in quotes."""
     options: list[Option] = []
@@ -138,9 +131,20 @@ def _of_pairs(lines: Sequence[str]) -> Samples:
         code, value = (int(match[1]), match[2].strip()) if match else (0, "")
         if not 0 < code < 255:
             raise UnreadableError(f"{code} is not the code of an option: expected a number from 1 to 254")
-        quoted = len(value) >= 2 and value[0] == value[-1] == '"'
-        options.append(Option(code, value[1:-1].encode() if quoted else _digits(value)))
+        options.append(Option(code, _value(code, value)))
     return Samples([Sample("these options", gather((option.code, option.value) for option in options))])
+
+
+def _value(code: int, text: str) -> bytes:
+    if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
+        return text[1:-1].encode()
+    try:
+        return read_digits(text)
+    except NotDigitsError:
+        raise UnreadableError(
+            f"{text[:40]!r} is not in hexadecimal digits; a text stands in quotation marks, which a shell takes away "
+            f"unless there are others around them: '{code}=\"{text[:40]}\"'"
+        ) from None
 
 
 def _of_bytes(data: bytes, form: Form) -> Samples:

@@ -36,6 +36,8 @@ def test_pcap(order: str, *, nanoseconds: bool) -> None:
         (1, ethernet(ip(b"dhcp"), vlans=2)),
         (113, bytes(14) + b"\x08\x00" + ip(b"dhcp")),
         (276, b"\x08\x00" + bytes(18) + ip(b"dhcp")),
+        (276, b"\x81\x00" + bytes(18) + b"\x00\x05\x08\x00" + ip(b"dhcp")),
+        (113, bytes(14) + b"\x81\x00\x00\x05\x08\x00" + ip(b"dhcp")),
         (101, ip(b"dhcp")),
         (228, ip(b"dhcp")),
         (0, b"\x02\0\0\0" + ip(b"dhcp")),

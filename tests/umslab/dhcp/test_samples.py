@@ -32,6 +32,14 @@ def test_digits(text: str) -> None:
     assert (VENDOR,) == sample.options
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_of_windows(encoding: str) -> None:
+    """PowerShell and its editors put a mark before the text."""
+    (sample,) = read_samples('224="ums"\r\n'.encode(encoding)).found
+
+    assert (SERVER,) == sample.options
+
+
 def test_lists_of_options() -> None:
     """Told by the cookie, or by options that IGEL's option 43 does not have; or by the user."""
     fields = "350105" + "e003756d73" + "ff"
@@ -128,7 +136,9 @@ def test_captures_without_dhcp() -> None:
         (b"e0037", "neither a file"),
         (b"\xff\xfe\x00", "neither a file"),
         (b"999=00", "999 is not the code"),
-        (b"224=xy", "neither"),
+        (b"224=xy", "quotation marks"),
+        (b"224=192.0.2.10", "quotation marks"),
+        (b"192.0.2.10", "neither a file"),
         (b"1795307352 00:e0:c5:00:00:01 10.77.9.10 * *", "of a server"),
         (bytes(300).hex().encode(), None),
         (write_message(message(MessageType.ACK))[:236] + b"\x63\x82\x53\x63\xe0", "option-cut"),
