@@ -30,7 +30,7 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZerocon
 from umslab_protocol.machines.mdns_browse import Browsed, MdnsBrowse
 from umslab_protocol.wire.mdns import SERVICE_TYPE, MdnsError, MdnsProblem, instance_of, read_service, write_txt
 from umslab_runtime.namespaces import Whereabouts, whereabouts
-from umslab_runtime.network import EVERYWHERE, Announcement, ListenError
+from umslab_runtime.network import EVERYWHERE, AnnouncedAs, Announcement, ListenError
 from umslab_runtime.policy import TargetRefusedError, check_multicast
 
 if TYPE_CHECKING:
@@ -192,13 +192,17 @@ async def _station(place: Place) -> AsyncIterator[AsyncZeroconf]:
 @asynccontextmanager
 async def announce(name: str, port: int, places: Sequence[Place]) -> AsyncIterator[Announcement]:
     """Announce a UMS as long as the block lasts; see `Network.announce`."""
+    said: list[AnnouncedAs] = []
 
     async def work(stop: asyncio.Future[None], begun: Callable[[], None]) -> None:
         host = f"umslab-{secrets.token_hex(4)}.local."  # its own name: the machine's belongs to the machine
         async with AsyncExitStack() as stack:
             stations = [(await stack.enter_async_context(_station(place)), place) for place in places]
             begun()
-            saying = [asyncio.create_task(_say(one, place, name, port, host)) for one, place in stations]
+            saying = [
+                asyncio.create_task(_say(one, place, _service(place, name, port, host), said))
+                for one, place in stations
+            ]
             await stop
             for task in saying:
                 task.cancel()
@@ -206,7 +210,7 @@ async def announce(name: str, port: int, places: Sequence[Place]) -> AsyncIterat
     thread = _LoopThread(work)
     try:
         await thread.begun()
-        yield _Announced(thread)
+        yield _Announced(thread, said)
         thread.stop()
         await thread.result()
     finally:
@@ -214,17 +218,22 @@ async def announce(name: str, port: int, places: Sequence[Place]) -> AsyncIterat
 
 
 class _Announced(Announcement):
-    def __init__(self, thread: _LoopThread[None]) -> None:
+    def __init__(self, thread: _LoopThread[None], said: list[AnnouncedAs]) -> None:
+        """The thread adds to what it has said."""
         self._thread = thread
+        self._said = said
+
+    def stands(self) -> list[AnnouncedAs]:
+        """Where it is announced by now."""
+        return list(self._said)
 
     def withdraw(self) -> None:
         """Say goodbye now."""
         self._thread.stop()
 
 
-async def _say(station: AsyncZeroconf, place: Place, name: str, port: int, host: str) -> None:
-    """Announce on one interface; when the name is taken there, under another one."""
-    info = AsyncServiceInfo(
+def _service(place: Place, name: str, port: int, host: str) -> AsyncServiceInfo:
+    return AsyncServiceInfo(
         SERVICE_TYPE,
         f"{name}.{SERVICE_TYPE}",
         port=port,
@@ -232,11 +241,16 @@ async def _say(station: AsyncZeroconf, place: Place, name: str, port: int, host:
         parsed_addresses=list(place.addresses),
         properties=write_txt(),
     )
+
+
+async def _say(station: AsyncZeroconf, place: Place, info: AsyncServiceInfo, said: list[AnnouncedAs]) -> None:
+    """Announce on one interface; when the name is taken there, under another one."""
     try:
         await (await station.async_register_service(info, allow_name_change=True))
     except (OSError, zeroconf.Error) as error:
         log.warning("not announced by mDNS", interface=place.interface, reason=_explain(error))
     else:
+        said.append(AnnouncedAs(info.name.removesuffix(f".{SERVICE_TYPE}"), place.interface, place.addresses))
         log.info("announced by mDNS", name=info.name, interface=place.interface, addresses=", ".join(place.addresses))
 
 

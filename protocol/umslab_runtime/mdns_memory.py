@@ -10,7 +10,7 @@ import trio
 
 from umslab_protocol.machines.mdns_browse import Browsed, MdnsBrowse
 from umslab_protocol.wire.mdns import SERVICE_TYPE, UmsService
-from umslab_runtime.network import Announcement
+from umslab_runtime.network import AnnouncedAs, Announcement
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -35,6 +35,11 @@ class Announcements:
             yield announcement
         finally:
             announcement.withdraw()
+
+    def of(self, announcement: MemoryAnnouncement) -> list[AnnouncedAs]:
+        """What one announcement says."""
+        said = self._said.get(announcement)
+        return [] if said is None else [AnnouncedAs(said[1].name, "", said[1].addresses)]
 
     def forget(self, announcement: MemoryAnnouncement) -> None:
         """Take a service back."""
@@ -69,6 +74,10 @@ class MemoryAnnouncement(Announcement):
 
     def __init__(self, announcements: Announcements) -> None:
         self._announcements = announcements
+
+    def stands(self) -> list[AnnouncedAs]:
+        """At the name of the host."""
+        return self._announcements.of(self)
 
     def withdraw(self) -> None:
         """Take it back now."""

@@ -8,6 +8,7 @@ Nothing else in umslab opens a socket. `net_trio.TrioNetwork` is the real networ
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -75,8 +76,22 @@ class Listener(ABC):
         """Stop listening; a second call does nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class AnnouncedAs:
+    """How a service is announced on one interface."""
+
+    name: str
+    """The instance, without the type of service: with a number when the name that was asked for is taken there."""
+    interface: str
+    addresses: tuple[str, ...]
+
+
 class Announcement(ABC):
     """A service that is announced by mDNS."""
+
+    @abstractmethod
+    def stands(self) -> list[AnnouncedAs]:
+        """Where it is announced by now; it takes a second to make sure of a name."""
 
     @abstractmethod
     def withdraw(self) -> None:

@@ -347,6 +347,7 @@ class UmsServer:
             "connections": connections.open_connections,
             "counters": dict(sorted(connections.counters.items())),
             "online_check": services.online_checks.counters,
+            "mdns": None if self._announcement is None else self._announcement.stands(),
             "events": services.store.feed.value,
         }
 

@@ -107,6 +107,11 @@ def test_avahi_sees_our_server(network: Lan, tmp_path: Path) -> None:
     ):
         line, service = browser.wait_for(rf"=;eth0;IPv4;{name};{TYPE};local;umslab-[0-9a-f]+.local;{SERVER};8443;(.*)")
         assert {'"txtvers=1"', '"product=umslab simulation"'} == set(re.findall('"[^"]*"', service[1]))
+        status = run(*PYTHON, "umslab", "ctl", "status", "--state", tmp_path / "ums", "--json").out
+        places = json.loads(status)["status"]["mdns"]
+        assert [{"name": "umslab of the test", "interface": "eth0", "addresses": [SERVER]}] == places
+        shown = run(*PYTHON, "umslab", "ctl", "status", "--state", tmp_path / "ums").out
+        assert f"'umslab of the test' at {SERVER} on eth0" in shown
         server.signal(signal.SIGTERM)
         browser.wait_for(rf"-;eth0;IPv4;{name}", after=line)
         assert 0 == server.wait()

@@ -87,6 +87,9 @@ async def test_announced_found_withdrawn() -> None:
             assert {name: 4711} == await until_heard(name, {4711})
             async with network.announce(name, 4712, on=["127.0.0.1"]) as second:
                 assert {name: 4711, f"{name}-2": 4712} == await until_heard(name, {4711, 4712})
+                while not (stands := second.stands()):  # it has said so three times first
+                    await until_heard(name, {4711, 4712})
+                assert [(f"{name}-2", ("127.0.0.1",))] == [(one.name, one.addresses) for one in stands]
                 second.withdraw()
                 second.withdraw()
                 await until_heard(name, {4711})

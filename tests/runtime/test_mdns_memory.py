@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from umslab_runtime.net_memory import MemoryNetwork
+from umslab_runtime.network import AnnouncedAs
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -37,7 +38,9 @@ async def test_while_it_searches(autojump_clock: MockClock) -> None:
     async def come_and_go() -> None:
         async with ums.announce("gone", 1, on=[]) as early:
             await trio.sleep(0.1)
+            assert [AnnouncedAs("gone", "", ("ums",))] == early.stands()
             early.withdraw()
+            assert [] == early.stands()
             async with ums.announce("here", 2, on=[]):
                 await trio.sleep(10)
 

@@ -89,10 +89,22 @@ def status(*, state: StateOption = None, as_json: JsonOption = False) -> None:
             ("connections", result["connections"]),
             ("counters", ", ".join(f"{name} {count}" for name, count in result["counters"].items())),
             ("online check", ", ".join(f"{name} {count}" for name, count in result["online_check"].items()) or "off"),
+            ("mDNS", _announced(result["mdns"])),
             ("events", result["events"]),
             ("version", result["version"]),
         ]
     )
+
+
+def _announced(places: list[dict[str, Any]] | None) -> str:
+    """Under which name the server is announced, and where."""
+    if places is None:
+        return "off"
+    words = [
+        f"{one['name']!r} at {', '.join(one['addresses'])}" + (f" on {one['interface']}" if one["interface"] else "")
+        for one in places
+    ]
+    return printable("; ".join(words)) or "not announced (yet): the log of the server says why"
 
 
 @app.command()

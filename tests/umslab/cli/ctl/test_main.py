@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,10 @@ def test_status(server: ServerProcess) -> None:
 
     assert "ok" == status["state"]
     assert 3 <= status["devices"]["never-registered"] + status["devices"]["in-bin"]
-    assert "never-registered" in ctl(server, "status")
+    assert status["mdns"] is None
+    text = ctl(server, "status")
+    assert "never-registered" in text
+    assert re.search(r"mDNS +off", text)
 
 
 def test_events_without_secrets(server: ServerProcess) -> None:
