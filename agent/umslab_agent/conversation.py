@@ -369,7 +369,7 @@ class Conversation:
 
     def _watch(self) -> None:
         if self._pump.is_open:
-            self._unit.world.host.timers.watch(self)
+            self._unit.world.host.watch(self)
 
 
 def _was_busy(answer: Answer | None) -> bool:

@@ -224,7 +224,7 @@ class Device(LivingDevice):
         """The session is open: the device is not unknown (L5), and this address is a good one (W8)."""
         unit = self._unit
         self._life.handle(Connected(), unit.now())
-        unit.world.host.timers.watch(self)
+        unit.world.host.watch(self)
         try:
             unit.folder.unknown.remove()
             self._asked = []

@@ -10,18 +10,23 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from umslab_runtime.defects import guarded
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from umslab_runtime.defects import OnDefect
 
 
 class Jobs:
     """The jobs of one owner, by name; a name has at most one job."""
 
-    __slots__ = ("_nursery", "_running")
+    __slots__ = ("_nursery", "_on_defect", "_running")
 
-    def __init__(self, nursery: trio.Nursery) -> None:
-        """`nursery` must outlive the owner; an error that leaves a job ends the nursery."""
+    def __init__(self, nursery: trio.Nursery, on_defect: OnDefect | None = None) -> None:
+        """`nursery` must outlive the owner; an error that leaves a job goes to `on_defect`, or ends the nursery."""
         self._nursery = nursery
+        self._on_defect = on_defect
         self._running: dict[str, _Job] = {}
 
     def __contains__(self, name: str) -> bool:
@@ -51,7 +56,7 @@ class Jobs:
     async def _run(self, name: str, job: _Job) -> None:
         try:
             with job.scope:
-                await job.work()
+                await guarded(job.work, self._on_defect)
         finally:
             del self._running[name]
             job.over.set()

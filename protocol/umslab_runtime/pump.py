@@ -15,6 +15,7 @@ import trio
 
 from umslab_protocol.machines.carrier import Closed
 from umslab_protocol.wire.close_codes import CloseCode
+from umslab_runtime.defects import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from umslab_protocol.machines.session import Received, SessionMachine
     from umslab_protocol.wire.messages import Message
     from umslab_runtime.clock import Clock
+    from umslab_runtime.defects import OnDefect
     from umslab_runtime.streams import Stream
     from umslab_runtime.timers import Timers
 
@@ -32,7 +34,17 @@ _LAST_WORDS_SECONDS = 2.0
 class SessionPump:
     """One session on one stream; give it a nursery that outlives it."""
 
-    __slots__ = ("_backlog", "_clock", "_machine", "_nursery", "_stream", "_timers", "_too_slow", "_write_seconds")
+    __slots__ = (
+        "_backlog",
+        "_clock",
+        "_machine",
+        "_nursery",
+        "_on_defect",
+        "_stream",
+        "_timers",
+        "_too_slow",
+        "_write_seconds",
+    )
 
     def __init__(
         self,
@@ -43,6 +55,7 @@ class SessionPump:
         timers: Timers,
         nursery: trio.Nursery,
         write_seconds: float,
+        on_defect: OnDefect | None = None,
     ) -> None:
         self._machine = machine
         self._stream = stream
@@ -50,6 +63,7 @@ class SessionPump:
         self._timers = timers
         self._nursery = nursery
         self._write_seconds = write_seconds
+        self._on_defect = on_defect
         self._backlog = b""
         self._too_slow = False
 
@@ -75,7 +89,7 @@ class SessionPump:
                     return self._name_the_slow(event)
                 await on_received(event)
             self.transmit()
-            self._timers.watch(self)
+            self._timers.watch(self, self._on_defect)
             try:
                 data = await self._stream.receive_some()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -94,7 +108,7 @@ class SessionPump:
         """Begin to close the session."""
         self._machine.close(code, reason, self._clock.monotonic())
         self.transmit()
-        self._timers.watch(self)
+        self._timers.watch(self, self._on_defect)
 
     @property
     def is_open(self) -> bool:
@@ -117,7 +131,7 @@ class SessionPump:
             return  # the reading task sees it too, and ends the session
         if taken < len(data):
             self._backlog = data[taken:]
-            self._nursery.start_soon(self._send_backlog)
+            self._nursery.start_soon(guarded, self._send_backlog, self._on_defect)
 
     async def _send_backlog(self) -> None:
         try:
@@ -161,4 +175,5 @@ class SessionPump:
         self._machine.on_deadline(self._clock.monotonic())
         self.transmit()
         if self._machine.done:
-            self._nursery.start_soon(self._stream.aclose)  # wakes the reading task, which ends the session
+            # It wakes the reading task, which ends the session.
+            self._nursery.start_soon(guarded, self._stream.aclose, self._on_defect)

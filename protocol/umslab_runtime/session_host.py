@@ -17,17 +17,33 @@ if TYPE_CHECKING:
 
     from umslab_protocol.machines.session import SessionMachine
     from umslab_runtime.clock import Clock
+    from umslab_runtime.defects import OnDefect
     from umslab_runtime.streams import Stream
+    from umslab_runtime.timers import Wakeable
 
 
 class SessionHost:
     """Makes pumps; get one from `open_session_host`."""
 
-    def __init__(self, clock: Clock, timers: Timers, nursery: trio.Nursery, write_seconds: float) -> None:
+    __slots__ = ("_nursery", "_on_defect", "_write_seconds", "clock", "timers")
+
+    def __init__(
+        self,
+        clock: Clock,
+        timers: Timers,
+        nursery: trio.Nursery,
+        write_seconds: float,
+        on_defect: OnDefect | None = None,
+    ) -> None:
         self.clock = clock
         self.timers = timers
         self._nursery = nursery
         self._write_seconds = write_seconds
+        self._on_defect = on_defect
+
+    def owned(self, on_defect: OnDefect) -> SessionHost:
+        """Return the host for one of its owners, who alone is told when what runs for it here raises."""
+        return SessionHost(self.clock, self.timers, self._nursery, self._write_seconds, on_defect)
 
     def pump(self, machine: SessionMachine, stream: Stream) -> SessionPump:
         """Return the pump that will carry this machine on this stream."""
@@ -38,11 +54,16 @@ class SessionHost:
             timers=self.timers,
             nursery=self._nursery,
             write_seconds=self._write_seconds,
+            on_defect=self._on_defect,
         )
+
+    def watch(self, sleeper: Wakeable) -> None:
+        """Wake this one at its deadline; see `Timers.watch`."""
+        self.timers.watch(sleeper, self._on_defect)
 
     def jobs(self) -> Jobs:
         """Return an empty set of short-lived tasks; they end with the host at the latest."""
-        return Jobs(self._nursery)
+        return Jobs(self._nursery, self._on_defect)
 
 
 @asynccontextmanager

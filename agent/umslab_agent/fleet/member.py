@@ -105,6 +105,7 @@ class Member:
 
     __slots__ = (
         "_away_as_planned",
+        "_broken",
         "_cut",
         "_device",
         "_door",
@@ -145,6 +146,8 @@ class Member:
         """When the power is back."""
         self._cut = False
         """Its session was broken on purpose, and it has not noticed yet."""
+        self._broken = False
+        """By a defect of ours."""
         self._away_as_planned = False
         """It is offline because the plan wants it."""
         self._was_managed = False
@@ -170,11 +173,17 @@ class Member:
         try:
             ended = await self._live()
         except Exception as error:  # noqa: BLE001 - a defect ends this device and is counted, never the fleet
-            self._record(_defect(error))
-            ended = State.FAILED
+            self.broke(error)
         finally:
             self._device = self._scope = None
-            self._end(ended)
+            self._end(State.FAILED if self._broken else ended)
+
+    def broke(self, error: Exception) -> None:
+        """Something that ran for the device raised: a defect of ours. It is counted once, and ends this device."""
+        if not self._broken:
+            self._broken = True
+            self._record(_defect(error))
+        self.cut_off()
 
     async def _live(self) -> State | None:
         """Return how it ended; None when it was cut off."""
@@ -195,6 +204,7 @@ class Member:
 
     def _make(self) -> Device:
         equipment, planned = self._equipment, self.planned
+        host = equipment.world.host.owned(self.broke)
         kind = equipment.kinds[planned.kind]
         if self._door is None:
             self._door = Door(equipment.network(planned), equipment.world.clock)
@@ -208,7 +218,7 @@ class Member:
             persona,
             folder,
             None if kind.source == "dns" else equipment.target,
-            replace(equipment.world, network=self._door, trace=self._trace),
+            replace(equipment.world, network=self._door, trace=self._trace, host=host),
             life=DeviceLife(equipment.policy, release_delay=delay, chance=chance.random),
             trust_mode=equipment.trust(kind),
             auth_key=equipment.auth_key,

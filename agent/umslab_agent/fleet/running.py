@@ -7,6 +7,7 @@ A task for each device that has arrived, and none that waits for each of them: a
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 import trio
@@ -16,6 +17,7 @@ from umslab_agent.fleet.measured import Condition
 from umslab_agent.fleet.member import Equipment, Member
 from umslab_agent.fleet.pacing import Pacing
 from umslab_agent.fleet.scenario import CommandWave, Drain, Onboard, RenewalWave, Steady, Storm
+from umslab_runtime.defects import run_guarded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -112,7 +114,7 @@ class Fleet:
         had = sum(member.condition in {Condition.CONNECTED, Condition.MANAGED} for member in there)
         for member in there:
             if member.alive:
-                member.lose_network(seconds)
+                run_guarded(partial(member.lose_network, seconds), member.broke)
         return len(there), had
 
     def _repace(self) -> bool:
@@ -237,7 +239,8 @@ class Fleet:
         for number, action in enumerate(actions):
             if number % BREATHER == 0 or action.at:
                 await trio.sleep_until(began + action.at)
-            self._do(self.members[action.index], action)
+            member = self.members[action.index]
+            run_guarded(partial(self._do, member, action), member.broke)
 
     def _do(self, member: Member, action: PlannedAction) -> None:
         if not member.alive:

@@ -9,9 +9,12 @@ from umslab.cli.output import print_table
 from umslab.fleet.summary import NO_STATEMENT, NOT_THE_SERVERS, Spread, Summary, said, summarise
 from umslab.printable import printable
 from umslab_agent.fleet.units import duration, number, share
+from umslab_protocol.values.failure import Reason
 
 if TYPE_CHECKING:
     from umslab_agent.fleet.report import RunReport
+
+DEFECTS = "Devices that a defect of umslab itself ended: {}; please report it. No server did that."
 
 
 def print_report(report: RunReport) -> None:
@@ -57,6 +60,9 @@ def remarks(summary: Summary) -> list[str]:
     if summary.interrupted:
         lines.append("Interrupted: somebody stopped the run.")
     lines += [f"Note: {note}" for note in summary.notes]
+    defects = sum(one.count for one in summary.causes if one.reason == Reason.DEFECT)
+    if defects:
+        lines.append(DEFECTS.format(number(defects)))
     if summary.bottlenecks:
         lines.append(NOT_THE_SERVERS)
         lines += [f"  {sentence}" for sentence in summary.bottlenecks]

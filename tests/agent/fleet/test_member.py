@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,8 +14,10 @@ from tests.support.fleets import fleet_in
 from tests.support.lab import open_lab
 from umslab_agent.behaviour import DeviceBehaviour
 from umslab_agent.fleet.measured import Condition, Step
-from umslab_agent.fleet.scenario import AtOnce, Behaviour, Flat, Kind, Onboard, Ramp, Scenario, Steady
+from umslab_agent.fleet.scenario import AtOnce, Behaviour, CommandWave, Flat, Kind, Onboard, Ramp, Scenario, Steady
 from umslab_protocol.values.host_port import HostPort
+from umslab_protocol.wire.orders import CommandName
+from umslab_server.commanding.selectors import Selector
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -144,6 +147,65 @@ async def test_a_defect_of_ours_ends_one_device(
     assert ("defect", 1) == (str(group.cause.reason), group.count)
     assert "ZeroDivisionError: one too many at test_member.py:" in group.example
     assert (5, 1) == (ours.recorder.measured.managed_once, ours.level(Condition.FAILED))
+
+
+async def _break(*_: object) -> None:
+    raise ZeroDivisionError("one too many")
+
+
+def _break_now(*_: object) -> None:
+    raise ZeroDivisionError("one too many")
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "broken"),
+    [
+        ("umslab_agent.commands.Commands", "_work", _break),
+        ("umslab_agent.conversation.Conversation", "wake", _break_now),
+        ("umslab_agent.fleet.member.Member", "reboot", _break_now),
+    ],
+    ids=["a job", "a timer", "the plan"],
+)
+async def test_a_defect_beside_a_device_ends_that_device(
+    autojump_clock: MockClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+    what: str,
+    broken: Callable[..., object],
+) -> None:
+    """In its background job, in what the timers wake, in what the plan does to it: counted once, the others go on."""
+    holder = pkgutil.resolve_name(where)
+    original = getattr(holder, what)
+    ill: list[object] = []
+
+    def once_broken(self: object, *args: object) -> object:
+        if not ill or self is ill[0]:
+            ill[:] = [self]
+            return broken()
+        return original(self, *args)
+
+    monkeypatch.setattr(holder, what, once_broken)
+    scenario = msgspec.structs.replace(
+        SCENARIO,
+        phases=(Onboard(), CommandWave(command=CommandName.REFRESH_SYSTEM_INFORMATION), Steady(seconds=3600)),
+        behaviour=Behaviour(device=DeviceBehaviour(boot_seconds=1, sysinfo_changes_per_day=200), reboots_per_day=100),
+    )
+    async with open_lab(tmp_path) as lab:
+        await lab.mass_key()
+
+        async def give(wave: CommandWave, unit_ids: list[str]) -> str:
+            await lab.services.commands.start(wave.command, Selector(unit_ids=unit_ids), actor="test")
+            return "given"
+
+        with fleet_in(lab, scenario, commander=give) as ours:
+            await ours.fleet.run()
+    group = next(group for group in ours.recorder.measured.failures if group.cause.reason == "defect")
+
+    assert ("client", 1) == (str(group.cause.side), group.count)
+    assert "ZeroDivisionError: one too many at test_member.py:" in group.example
+    assert 6 == ours.recorder.measured.managed_once
+    assert (1, 5) == (ours.level(Condition.FAILED), ours.level(Condition.STOPPED))
 
 
 async def test_retry_before_enrolment_is_a_choice(autojump_clock: MockClock, tmp_path: Path) -> None:

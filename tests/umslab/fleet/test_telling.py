@@ -9,8 +9,10 @@ import msgspec
 
 from tests.support.fleet_runs import run_report, storm
 from umslab.fleet.telling import print_report
-from umslab_agent.fleet.measured import Condition, Measured
+from umslab_agent.fleet.blame import Side
+from umslab_agent.fleet.measured import Cause, Condition, FailureGroup, Measured
 from umslab_agent.fleet.report import Backend, RunReport
+from umslab_protocol.values.failure import Phase, Reason
 
 if TYPE_CHECKING:
     import pytest
@@ -57,3 +59,12 @@ def test_of_trouble(capsys: pytest.CaptureFixture[str]) -> None:
 def test_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """No tables."""
     assert "Latencies" not in _told(run_report(Measured()), capsys)
+
+
+def test_of_a_defect(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is nobody's but ours, and said to be."""
+    measured = storm()
+    cause = Cause(Side.CLIENT, Phase.START, Reason.DEFECT)
+    measured.failures.append(FailureGroup(cause, 2, example="ZeroDivisionError: one too many"))
+
+    assert "Devices that a defect of umslab itself ended: 2; please report it." in _told(run_report(measured), capsys)
