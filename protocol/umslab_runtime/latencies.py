@@ -14,6 +14,9 @@ _STEPS = (
 BOUNDS = tuple(round(step * 10.0**power, 9) for power in range(-5, 2) for step in _STEPS)
 """Upper edges of the buckets in seconds, 10 us to 90 s, edges included; one more bucket takes what is longer."""
 
+TOLD = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Edges of the buckets that metrics tell, of those above."""
+
 
 class Latencies:
     """A histogram of durations in seconds."""

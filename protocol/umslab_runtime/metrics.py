@@ -8,7 +8,7 @@ values of a label are few, and fixed by the code.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from umslab_runtime.connections import ConnectionServer
 from umslab_runtime.http import Request, Response, text_response
+from umslab_runtime.latencies import TOLD
 from umslab_runtime.limits import Limits
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from umslab_runtime.clock import Clock
-    from umslab_runtime.latencies import Latencies
     from umslab_runtime.network import Listener
 
     Collect: TypeAlias = Callable[[], Awaitable[Iterable[Metric]]]
@@ -34,7 +34,6 @@ PATH = "/metrics"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LIMITS = Limits(connections=16, idle_seconds=300.0)
 """Scrapers keep their connection for the next time, which is a minute or two away."""
-_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 async def serve_metrics(listener: Listener, collect: Collect, *, clock: Clock, server_name: str) -> None:
@@ -96,13 +95,44 @@ def counters(name: str, help_: str, labels: tuple[str, ...], values: Iterable[tu
     return family
 
 
-def histogram(name: str, help_: str, latencies: Latencies) -> Metric:
+class Durations(Protocol):
+    """Durations that were counted in buckets."""
+
+    @property
+    def count(self) -> int:
+        """How many."""
+
+    @property
+    def total(self) -> float:
+        """Seconds, all added up."""
+
+    def within(self, bound: float, /) -> int:
+        """How many were at most so long; `bound` is one of `latencies.TOLD`."""
+
+
+def histogram(name: str, help_: str, durations: Durations) -> Metric:
     """Durations, in buckets that are the same everywhere."""
-    buckets = [(str(bound), float(latencies.within(bound))) for bound in _BOUNDS]
-    return HistogramMetricFamily(name, help_, [*buckets, ("+Inf", float(latencies.count))], latencies.total)
+    return HistogramMetricFamily(name, help_, _buckets(durations), durations.total)
 
 
-def process_metrics(lag: Latencies) -> Iterable[Metric]:
+def histograms(name: str, help_: str, label: str, values: Mapping[str, Durations]) -> Metric:
+    """The same, for each value of a label."""
+    family = HistogramMetricFamily(name, help_, labels=[label])
+    for key, durations in values.items():
+        family.add_metric([key], _buckets(durations), durations.total)
+    return family
+
+
+def _buckets(durations: Durations) -> list[tuple[str, float]]:
+    return [*((str(bound), float(durations.within(bound))) for bound in TOLD), ("+Inf", float(durations.count))]
+
+
+def process_collector() -> Iterable[Metric]:
+    """Memory, descriptors and CPU time of this process, by the names that all programs use."""
+    return ProcessCollector(registry=None).collect()
+
+
+def process_metrics(lag: Durations) -> Iterable[Metric]:
     """What every process tells: memory, descriptors and CPU time by their usual names, and how late its loop is."""
-    yield from ProcessCollector(registry=None).collect()
+    yield from process_collector()
     yield histogram("umslab_event_loop_lag_seconds", "How late the event loop woke from a short sleep.", lag)

@@ -87,8 +87,12 @@ class Histogram:
     @property
     def mean(self) -> float:
         """Seconds, to the precision of the buckets; 0 when empty."""
-        total = sum(seconds * count for seconds, count in self.items())
-        return total / self.count if self.count else 0.0
+        return self.total / self.count if self.count else 0.0
+
+    @property
+    def total(self) -> float:
+        """Seconds, all durations added up, to the precision of the buckets."""
+        return sum(seconds * count for seconds, count in self.items())
 
     @property
     def maximum(self) -> float:
@@ -109,6 +113,12 @@ class Histogram:
             rank = max(1, math.ceil(self.count * min(max(percent, 0.0), 100.0) / 100 - 1e-9))
             found.append(self._upper_end(bisect_left(sums, rank)))
         return found
+
+    def within(self, bounds: Iterable[float]) -> list[int]:
+        """How many durations were at most so long, for each of these, to the precision of the buckets; in one pass."""
+        sums = list(accumulate(self._filled())) or [0]
+        indexes = [self._counts.get_counts_array_index(round(bound * 1_000_000)) for bound in bounds]
+        return [sums[min(index, len(sums) - 1)] for index in indexes]
 
     def items(self) -> Iterator[tuple[float, int]]:
         """Seconds (the upper end of the bucket) and how many, for each bucket that is not empty, in order."""

@@ -64,7 +64,10 @@ class Pacing:
         self._due[self.arrived :] = [at + pause for at in self._due[self.arrived :]]
         return True
 
-    def set_rate(self, per_second: float, now: float) -> None:
-        """Those who are to arrive yet do so evenly, so many a second, the first of them now or when a pause ends."""
-        begin = now if self.paused_since is None else self.paused_since
+    def set_rate(self, per_second: float, now: float, after: float = 0.0) -> None:
+        """Those who are to arrive yet do so evenly, so many a second.
+
+        The first of them does `after` seconds from now, or from the end of a pause.
+        """
+        begin = after + (now if self.paused_since is None else self.paused_since)
         self._due[self.arrived :] = [begin + position / per_second for position in range(self.left)]

@@ -100,9 +100,9 @@ class Fleet:
         """Let devices arrive again, all later by the pause; tells whether there was one."""
         return self.pacing.resume(self._clock.monotonic()) and self._repace()
 
-    def set_rate(self, per_second: float) -> None:
-        """Let those who are to arrive yet do so at this rate, from now on."""
-        self.pacing.set_rate(per_second, self._clock.monotonic())
+    def set_rate(self, per_second: float, after: float = 0.0) -> None:
+        """Let those who are to arrive yet do so at this rate, the first of them after so many seconds."""
+        self.pacing.set_rate(per_second, self._clock.monotonic(), after)
         self._repace()
 
     def disconnect(self, who: str, seconds: float) -> tuple[int, int]:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Raw, Struct
 
 from umslab.fleet.glance import Glance
@@ -37,6 +39,26 @@ class Job(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Processes that make keys."""
     watched: bool = False
     """Somebody looks at a live picture: tell more, and more often."""
+    metered: bool = False
+    """Somebody may ask for metrics: measure how late the event loop is."""
+
+
+class Asked(Struct, frozen=True, forbid_unknown_fields=True):
+    """A request to a process, as `fleet ctl` would make it."""
+
+    id: int
+    name: str
+    args: dict[str, Any]
+
+
+class Answered(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The answer to the request with this id."""
+
+    id: int
+    result: dict[str, Any] | None = None
+    error: str = ""
+    """Or this: why not."""
+    code: str = ""
 
 
 class Told(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -55,6 +77,8 @@ class Told(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
     """Since the start."""
     glance: Glance | None = None
     """More of how it goes, when somebody watches."""
+    answer: Answered | None = None
+    """To a request."""
     report: Raw = Raw()
     """The last thing it tells."""
     error: str = ""

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from umslab.fleet.machine import this_machine
 from umslab.fleet.probing import check_target, probe
 from umslab.fleet.processes import run_here, run_in_processes
 from umslab.fleet.state import FleetStateError
-from umslab.fleet.steering import one_process_only, steered
+from umslab.fleet.steering import steered
 from umslab.one_device import owned_addresses
 from umslab_agent.fleet.arrivals import busiest_second
 from umslab_certs.files import make_private_folder
@@ -24,19 +25,31 @@ from umslab_runtime.net_fleet import FleetNetwork
 from umslab_runtime.policy import TargetPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
+    from umslab.fleet.processes import AskedBy
+    from umslab.fleet.steering import Answer
     from umslab_agent.fleet.plan import Plan
     from umslab_agent.fleet.report import RunReport
+    from umslab_runtime.net_trio import TrioNetwork
 
+LOOPBACK = "127.0.0.1"
 PIN_ON_FIRST_USE = "nobody vouches for the server: each device pins the root that answers first (--token checks it)"
 
 
-async def launch(job: Job, plan: Plan, *, processes: int, proxied: bool, tell: Callable[[Told], None]) -> RunReport:
-    """Run the job, in so many processes. `plan` is the job's.
+async def launch(
+    job: Job,
+    plan: Plan,
+    *,
+    processes: int,
+    proxied: bool,
+    tell: Callable[[Told], None],
+    metrics: int | None = None,
+) -> RunReport:
+    """Run the job, in so many processes. `plan` is the job's; `metrics` the port on which Prometheus asks.
 
-    Raises `TargetRefusedError` before a packet is sent, `FleetStateError`, `WorkerError`, and `ValueError` for an owned
-    host without an address.
+    Raises `TargetRefusedError` before a packet is sent, `FleetStateError`, `ListenError`, `WorkerError`, and
+    `ValueError` for an owned host without an address.
     """
     target = parse_host_port(job.target)
     policy = TargetPolicy(await owned_addresses(job.own))
@@ -45,15 +58,41 @@ async def launch(job: Job, plan: Plan, *, processes: int, proxied: bool, tell: C
         network, target, policy, devices=job.scenario.devices, busiest=busiest_second(plan.arrivals)
     )
     backend, repeats = await probe(network, target, proxied=proxied)
-    job = msgspec.structs.replace(job, backend=backend, repeats_requests=repeats)
+    job = msgspec.structs.replace(job, backend=backend, repeats_requests=repeats, metered=metrics is not None)
     if not (job.token or job.ca_hash):
         tell(Told(say=PIN_ON_FIRST_USE))
     cores = this_machine().cores
     with _held(job.state):
-        if processes == 1:
-            return await run_here(msgspec.structs.replace(job, key_workers=cores), tell, control=job.state)
-        async with steered(job.state, one_process_only):
-            return await run_in_processes(plan, shared_out(job, processes, local=local, cores=cores), tell)
+        async with _asked_over(job.state, network, metrics, tell) as asked:
+            if processes == 1:
+                return await run_here(msgspec.structs.replace(job, key_workers=cores), tell, asked=asked)
+            jobs = shared_out(job, processes, local=local, cores=cores)
+            return await run_in_processes(plan, jobs, tell, asked=asked)
+
+
+@asynccontextmanager
+async def _asked_over(
+    state: str, network: TrioNetwork, metrics: int | None, tell: Callable[[Told], None]
+) -> AsyncIterator[AskedBy]:
+    """Let the fleet be asked over its control socket, and for metrics, when there is a port for them."""
+    if metrics is None:
+        yield partial(steered, state)
+        return
+    # Who does not ask for metrics need not wait for their library.
+    from umslab.fleet.metrics import measured_at  # noqa: PLC0415
+
+    listener = await network.listen(LOOPBACK, metrics)
+    tell(Told(say=f"metrics are at http://{listener.address}/metrics"))
+
+    @asynccontextmanager
+    async def asked(answer: Answer) -> AsyncIterator[None]:
+        async with steered(state, answer), measured_at(listener, answer):
+            yield
+
+    try:
+        yield asked
+    finally:
+        listener.close()
 
 
 @contextmanager

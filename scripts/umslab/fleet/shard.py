@@ -17,7 +17,7 @@ from umslab.fleet.machine import raise_descriptor_limit
 from umslab.fleet.moment import told_now
 from umslab.fleet.requests_ahead import make_requests
 from umslab.fleet.state import FleetState
-from umslab.fleet.steering import MOST_PER_SECOND, Steering
+from umslab.fleet.steering import NOT_YET, Steering, most_per_second
 from umslab.one_device import Finding, dns_client, open_world, owned_addresses
 from umslab_agent.discovery import Discovery, Source
 from umslab_agent.dns_source import DnsSource
@@ -37,8 +37,9 @@ from umslab_protocol.values.host_port import parse_host_port
 from umslab_runtime.control import ControlError
 from umslab_runtime.dns import parse_nameserver
 from umslab_runtime.executor import InlineExecutor, ThreadExecutor
+from umslab_runtime.lag import LagProbe
 from umslab_runtime.net_fleet import FleetNetwork
-from umslab_runtime.policy import MOST_ARRIVALS_OUTSIDE, TargetPolicy
+from umslab_runtime.policy import TargetPolicy
 from umslab_runtime.tuning import tune_interpreter
 
 if TYPE_CHECKING:
@@ -126,10 +127,10 @@ class Shard:
         if self._fleet is not None:
             self._fleet.stop()
 
-    def steer(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
+    async def steer(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
         """Answer a control request. Raises `ControlError`."""
         if self._steering is None:
-            raise ControlError("the fleet does not run yet: its keys are being made")
+            raise ControlError(NOT_YET)
         return self._steering.answer(name, args)
 
     async def run(self) -> ShardResult:
@@ -154,14 +155,22 @@ class Shard:
                 say=lambda text: self._tell(Told(say=text)),
                 commander=commander(Path(job.control)) if job.control else None,
             )
-            # Who owns a host outside may be on the way there: then its limits hold, whatever a person asks for later.
-            most = MOST_ARRIVALS_OUTSIDE if job.own else MOST_PER_SECOND
-            self._steering = Steering(fleet, recorder, world.clock.monotonic, most_per_second=most)
+            probe = LagProbe()
+            self._steering = Steering(
+                fleet,
+                recorder,
+                world.clock.monotonic,
+                most_per_second=most_per_second(job),
+                lag=probe.late,
+                shard=job.shard,
+            )
             if self._stopped:
                 fleet.stop()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(watch_health, recorder)
                 nursery.start_soon(self._tell_levels, recorder, fleet)
+                if job.metered:
+                    nursery.start_soon(probe.run)
                 if self._state is not None:
                     nursery.start_soon(self._state.keep)
                 await fleet.run()

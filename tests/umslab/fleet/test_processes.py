@@ -12,9 +12,10 @@ import pytest
 import trio
 
 from tests.support.lab import open_lab
+from umslab.fleet.crowd import WorkerError
 from umslab.fleet.job import Job, Told
 from umslab.fleet.launching import shared_out
-from umslab.fleet.processes import WorkerError, run_here, run_in_processes
+from umslab.fleet.processes import run_here, run_in_processes
 from umslab_agent.fleet.plan import make_plan
 from umslab_agent.fleet.scenario import AtOnce, Onboard, Scenario, Steady
 

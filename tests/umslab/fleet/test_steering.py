@@ -15,7 +15,7 @@ from tests.support.lab import open_lab
 from umslab.fleet.job import Job, Told
 from umslab.fleet.shard import Shard
 from umslab.fleet.state import FleetStateError
-from umslab.fleet.steering import SOCKET, Steering, one_process_only, socket_of, steered
+from umslab.fleet.steering import SOCKET, Steering, socket_of, steered
 from umslab_agent.fleet.measured import Condition
 from umslab_agent.fleet.scenario import Flat, Onboard, Ramp, Scenario, Site, Steady
 from umslab_runtime.control import ControlError, connect_control
@@ -104,7 +104,7 @@ async def test_one_device(autojump_clock: MockClock, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "args", "words"),
     [
-        ("fly", {}, "knows no request 'fly': status, pause"),
+        ("fly", {}, "knows no request 'fly': status, counts, pause"),
         ("pause", {"x": 1}, "unknown field `x`"),
         ("rate", {}, "per_second"),
         ("rate", {"per_second": 0}, "rate: Expected `float` > 0"),
@@ -141,7 +141,7 @@ async def test_a_fleet_is_asked_in_its_folder(tmp_path: Path, depth: int) -> Non
     folder = tmp_path.joinpath(*["deep"] * depth)
     folder.mkdir(parents=True)
     (folder / SOCKET).symlink_to("/nonexistent")
-    async with steered(str(folder), lambda name, args: {"asked": [name, args]}):
+    async with steered(str(folder), _echo):
         async with connect_control(socket_of(folder)) as client:
             answer = await client.call("rate", per_second=3)
     left = list(folder.iterdir())
@@ -152,16 +152,18 @@ async def test_a_fleet_is_asked_in_its_folder(tmp_path: Path, depth: int) -> Non
 
 async def test_nobody_is_asked_without_a_folder() -> None:
     """And a folder that is none is told."""
-    async with steered("", one_process_only):
+    async with steered("", _echo):
         pass
     with pytest.raises(FleetStateError, match="cannot be made"):
-        async with steered("/dev/null", one_process_only):
+        async with steered("/dev/null", _echo):
             pass
 
 
-def test_who_cannot_be_steered_says_so() -> None:
-    """Several processes, and a fleet whose keys are being made."""
-    with pytest.raises(ControlError, match="several processes"):
-        one_process_only("status", {})
+async def test_who_cannot_be_steered_says_so() -> None:
+    """A fleet whose keys are being made."""
     with pytest.raises(ControlError, match="does not run yet"):
-        Shard(Job(scenario=Scenario(), target="localhost:1"), lambda _: None).steer("status", {})
+        await Shard(Job(scenario=Scenario(), target="localhost:1"), lambda _: None).steer("status", {})
+
+
+async def _echo(name: str, args: dict[str, Any]) -> dict[str, Any]:
+    return {"asked": [name, args]}

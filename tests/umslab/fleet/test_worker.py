@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from umslab.fleet.job import Job, Told
+from umslab.fleet.job import Asked, Job, Told
 from umslab_agent.fleet.report import decode_report
 from umslab_agent.fleet.scenario import AtOnce, Onboard, Scenario
 
@@ -41,6 +41,30 @@ def test_a_job_from_beginning_to_report() -> None:
     assert 0 == worker.returncode
     assert 2 == decode_report(bytes(rest[-1].report)).measured.devices
     assert "phase 1: onboard" in [one.say for one in rest]
+
+
+def test_it_is_asked() -> None:
+    """An answer for each request, with its number; what cannot be is a sentence, and the run goes on."""
+    asked = [Asked(7, "status", {}), Asked(8, "fly", {}), Asked(9, "device", {"device": "1"})]
+    job = msgspec.structs.replace(
+        JOB, scenario=Scenario(devices=2, arrivals=AtOnce(), phases=(Onboard(within_seconds=1000),))
+    )
+    with subprocess.Popen(WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        told = _told(iter(worker.stdout))
+        worker.stdin.write(msgspec.json.encode(job) + b"\n0\n")
+        worker.stdin.flush()
+        next(one for one in told if one.levels is not None)
+        worker.stdin.write(b"".join(msgspec.json.encode(one) + b"\n" for one in asked))
+        worker.stdin.close()
+        answers = {one.answer.id: one.answer for one in told if one.answer is not None}
+
+    assert 0 == worker.returncode
+    assert {7, 8, 9} == set(answers)
+    assert "onboard" == (answers[7].result or {})["phase"]
+    assert ("invalid", "a fleet knows no request 'fly'") == (answers[8].code, answers[8].error.partition(":")[0])
+    assert 1 == (answers[9].result or {})["index"]
 
 
 def test_it_goes_when_nobody_is_there() -> None:

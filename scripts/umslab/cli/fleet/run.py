@@ -18,11 +18,11 @@ from umslab.cli.fleet import options
 from umslab.cli.fleet.options import plan_of, scenario_of
 from umslab.cli.fleet.report import ThresholdOption
 from umslab.cli.output import JsonOption, UserError, print_json, run_async
+from umslab.fleet.crowd import WorkerError
 from umslab.fleet.job import Job
 from umslab.fleet.launching import launch
 from umslab.fleet.live import Live, can_be_live
 from umslab.fleet.machine import this_machine
-from umslab.fleet.processes import WorkerError
 from umslab.fleet.progress import Progress
 from umslab.fleet.report_files import write_output
 from umslab.fleet.state import FleetStateError
@@ -37,6 +37,7 @@ from umslab_protocol.values.auth_key import parse_auth_key
 from umslab_protocol.values.fingerprint import CommunicationToken, Fingerprint
 from umslab_protocol.values.host_port import parse_host_port
 from umslab_runtime.dns import parse_nameserver, parse_search_domain
+from umslab_runtime.network import ListenError
 from umslab_runtime.policy import TargetRefusedError
 
 _MAX_KEY_FILE_BYTES = 4096
@@ -88,6 +89,15 @@ def run(
         list[str] | None,
         typer.Option(metavar="HOST", help="This host outside the machine is mine to test; may be repeated."),
     ] = None,
+    metrics: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Serve Prometheus metrics of the run at http://127.0.0.1:PORT/metrics; 0: any free port.",
+        ),
+    ] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report, for `fleet report`.")] = None,
     thresholds: ThresholdOption = None,
     plain: Annotated[bool, typer.Option("--plain", help="Progress in plain lines, also on a terminal.")] = False,
@@ -138,10 +148,12 @@ def run(
         )
         with ExitStack() as stack:
             shown = stack.enter_context(Live()) if job.watched else Progress()
-            found = run_async(partial(launch, job, plan, processes=processes, proxied=proxied, tell=shown.told))
+            found = run_async(
+                partial(launch, job, plan, processes=processes, proxied=proxied, tell=shown.told, metrics=metrics)
+            )
         if report is not None:
             write_output(report, encode_report(found))
-    except (CertificateError, FleetStateError, ReportError, WorkerError) as error:
+    except (CertificateError, FleetStateError, ListenError, ReportError, WorkerError) as error:
         raise UserError(str(error)) from None
     except (TargetRefusedError, ValueError) as error:
         raise UserError(str(error), exit_codes.USAGE) from None

@@ -90,13 +90,17 @@ def test_a_fleet_is_asked_and_steered(server: ServerProcess, tmp_path: Path) -> 
     assert (1, "no fleet runs on") == (gone.returncode, gone.stderr.partition("no fleet runs on")[1])
 
 
-def test_a_fleet_in_several_processes_says_so(server: ServerProcess, tmp_path: Path) -> None:
-    """And runs on."""
+def test_a_fleet_in_several_processes_is_one(server: ServerProcess, tmp_path: Path) -> None:
+    """All of it is asked, all of it pauses."""
+    state = ("--state", str(tmp_path), "--json")
     with _running(server, tmp_path, "--seed", "82", "--processes", "2"):
-        done = run_umslab("fleet", "ctl", "status", "--state", str(tmp_path))
+        paused = json.loads(run_umslab("fleet", "ctl", "pause", *state).stdout)["done"]
+        done = run_umslab("fleet", "ctl", "status", *state)
+    status = json.loads(done.stdout)["status"]
 
-    assert 1 == done.returncode
-    assert "several processes" in done.stderr
+    assert (0, "") == (done.returncode, done.stderr)
+    assert (300, 2, True) == (sum(status["levels"].values()), status["glance"]["processes"], paused["changed"])
+    assert paused["to_come"] == status["levels"]["planned"]
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,17 @@ import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 
+from tests.support import prometheus
 from tests.support.process import UMSLAB, ServerProcess, clean_environment, run_umslab
 from umslab.cli.fleet.run import Words, refuse_what_cannot_be
 from umslab.cli.main import main
 from umslab.cli.output import UserError
+from umslab_agent.fleet.measured import Condition
 from umslab_agent.fleet.plan import make_plan
 from umslab_agent.fleet.scenario import Kind, Scenario
 
@@ -112,6 +116,50 @@ def test_processes_share_a_fleet(server: ServerProcess, tmp_path: Path) -> None:
     assert 2 == written["shards"][0]["processes"]
     assert "enrol" not in {step["step"] for step in _report(again)["steps"]}
     assert {"127.0.1.1", "127.0.1.2"} >= addresses or {"127.0.0.1"} == addresses
+
+
+def test_metrics_while_it_runs(server: ServerProcess) -> None:
+    """Of both processes together, on a free port of loopback that standard error names; gone with the run."""
+    with subprocess.Popen(
+        [
+            *(*UMSLAB, "fleet", "run", f"localhost:{server.port}", "--auth-key", KEY, "--seed", "91"),
+            *("-n", "300", "--rate", "4", "--processes", "2", "--metrics", "0"),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
+        start_new_session=True,
+    ) as running:
+        assert running.stderr is not None
+        url = ""
+        for line in running.stderr:
+            url = url or line.partition("metrics are at ")[2].strip()
+            if " managed" in line:
+                break
+        with urlopen(url, timeout=60) as answer:  # noqa: S310 - what the run itself has printed
+            families = prometheus.read(answer.read().decode())
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=60)
+    levels = [prometheus.value(families, "umslab_fleet_devices", condition=one) or 0 for one in Condition]
+
+    assert url.startswith("http://127.0.0.1:")
+    assert [] == prometheus.problems(families)
+    assert 300 == sum(levels)
+    assert 0 < (prometheus.value(families, "umslab_fleet_sessions") or 0)
+    assert 2 == len(families["umslab_fleet_cpu_seconds"].samples)
+    assert 0 < (prometheus.value(families, "umslab_event_loop_lag_seconds_count") or 0)
+    with pytest.raises(URLError):
+        urlopen(url, timeout=60)  # noqa: S310 - likewise
+
+
+def test_a_port_for_metrics_that_is_taken(server: ServerProcess) -> None:
+    """Is told before a device starts."""
+    done = _run(server, "-n", "2", "--at-once", "--auth-key", KEY, "--metrics", str(server.port))
+
+    assert 1 == done.returncode
+    assert f"127.0.0.1:{server.port} is in use" in done.stderr
+    assert "phase" not in done.stderr
 
 
 def test_shards_make_a_whole(server: ServerProcess, tmp_path: Path) -> None:
