@@ -71,7 +71,7 @@ async def test_failures_have_no_more_causes_than_labels(autojump_clock: MockCloc
             found = count(ours.recorder, ours.fleet, lab.clock.monotonic(), Latencies(), 1)
             nursery.cancel_scope.cancel()
 
-    assert [("server", "enrol", "auth-key-wrong", 6)] == found.failures
+    assert [("server", "enrol", "key-refused", 6)] == found.failures
 
 
 def test_two_together() -> None:
