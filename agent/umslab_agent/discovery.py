@@ -71,8 +71,8 @@ class Found:
     auth_key: str | None = field(default=None, repr=False)
     ca_hash: Fingerprint | None = None
     structure_tag: str = ""
-    token: str = field(default="", repr=False)
-    """Registers this device once (A6)."""
+    token: Callable[[], str] = field(default=str, repr=False)
+    """Tells what registers this device (A6); another one after the UMS has given another. Empty for nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +242,7 @@ class Discovery:
     def _keep(self, unit: Unit, onboarding: Onboarding, target: HostPort, found: Found) -> Failure | None:
         """Keep the address (W9), and the structure tag unless the user gave one (section 6.2)."""
         way = "automatically, without a key" if onboarding.automatic else "with a first-authentication key"
-        if onboarding.automatic and onboarding.token:
+        if onboarding.automatic and onboarding.token():
             way = "with the token that came with the order"
         text = f"{target} from {found.source} is taken; the device registers {way}"
         unit.tell(Kind.DISCOVERY, text, source=found.source, reason="taken", address=str(target))

@@ -79,6 +79,9 @@ class Nearby(Nowhere):
         persona = unit.persona
         self.leave(persona)
         info = persona.device_info()
+        has_ums = unit.folder.has_ums(FirmwareVersion.parse(persona.firmware).major)
+        if has_ums or state in ASLEEP | GONE:
+            self.orders.forget()
         if state in ASLEEP:
             if self._waking is not None:
                 self._waking.listen(MacAddress(persona.mac), self._address, wake)
@@ -90,7 +93,7 @@ class Nearby(Nowhere):
                     name=info.networkName,
                     product=info.productId,
                     firmware=persona.firmware,
-                    has_ums=unit.folder.has_ums(FirmwareVersion.parse(persona.firmware).major),
+                    has_ums=has_ums,
                     checked=self._checked,
                     address=self._address,
                     ordered=self.orders.take,

@@ -112,8 +112,10 @@ class Onboarding:
         self.auth_key = auth_key
         self.automatic = False
         """Without a key it asks the server for a token (A6)."""
-        self.token = ""
-        """One that it has without having asked, good once."""
+        self.token: Callable[[], str] = str
+        """Tells the one that it has without having asked; empty for none, and another when it was ordered again."""
+        self._judged = ""
+        """The one of these that the server has judged already."""
         self._folder = folder
         self._world = world
         self._key_type = key_type
@@ -178,16 +180,24 @@ class Onboarding:
             context = self._world.contexts.pinned(roots, intermediates, None)
         except _ERRORS as error:
             return explain(Phase.ENROL, error)
-        at = None
         if self.auth_key is not None:
-            secret = self.auth_key
-        elif self.token:
-            secret, self.token = self.token, ""
-        else:
-            fetched = await self._fetch_token(context)
-            if isinstance(fetched, Failure):
-                return fetched
-            secret, at = fetched
+            return await self._enrol_with(self.auth_key, context)
+        token, refused = self.token(), None
+        if token and token != self._judged:
+            failure = await self._enrol_with(token, context)
+            if failure is None or failure.reason not in {Reason.AWAITING_APPROVAL, Reason.KEY_REFUSED}:
+                return failure  # the answer may have been lost: the same token is good for the same request
+            self._judged = token
+            if failure.reason is Reason.AWAITING_APPROVAL:
+                return failure
+            refused = replace(failure, hint="the order came too long ago: let the UMS give it again")
+        fetched = await self._fetch_token(context)
+        if isinstance(fetched, Failure):
+            return refused or fetched
+        secret, at = fetched
+        return await self._enrol_with(secret, context, at=at)
+
+    async def _enrol_with(self, secret: str, context: ssl.SSLContext, at: EstAddress | None = None) -> Failure | None:
         headers = [*_ENROL_HEADERS, ("Authorization", format_basic(self.persona.unit_id, secret))]
         return await self._ask_for_certificate(Phase.ENROL, "simpleenroll", context, headers, at=at)
 

@@ -128,6 +128,18 @@ def forget(writer: Writer, unit_id: UnitId) -> None:
     writer.connection.execute(_FORGET, {"unit_id": unit_id})
 
 
+def is_waiting(connection: Connection, unit_id: UnitId) -> bool:
+    """Whether a person has still to decide about a device."""
+    row = _row(connection, unit_id)
+    return row is not None and row["state"] == Decision.WAITING
+
+
+def let_in(connection: Connection, unit_id: UnitId) -> str:
+    """The public key with which a device waits or may come; empty for none."""
+    row = _row(connection, unit_id)
+    return "" if row is None or row["state"] == Decision.REJECTED else str(row["public_key"])
+
+
 def _was_approved(writer: Writer, unit_id: UnitId, public_key: str) -> bool:
     query = select(certificate.c.sha256).where(
         certificate.c.unit_id == unit_id,

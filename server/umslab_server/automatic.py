@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 from msgspec import Struct
 
-from umslab_server import registry
-from umslab_server.enrolment import IN_BIN, EnrolmentRefused
+from umslab_server import approval, registry
+from umslab_server.enrolment import IN_BIN, EnrolmentRefused, unused_key
 from umslab_server.meta import read_meta, write_meta
+from umslab_server.store import timestamp
 
 if TYPE_CHECKING:
-    from sqlalchemy import RowMapping
+    from sqlalchemy import Connection, RowMapping
 
     from umslab_protocol.values.unit_id import UnitId
     from umslab_runtime.clock import Clock
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 TOKEN_SECONDS = 300.0
 MAX_TOKENS = 10_000
-"""Tokens that are out at the same time; asking for one more is answered 503."""
+"""Tokens that are out at the same time; asking for one more is answered 503. So many used ones are remembered."""
 FULL_SECONDS = 30.0
 _SINCE = "automatic_since"
 
@@ -50,9 +51,16 @@ FULL = EnrolmentRefused(status=503, message="too many devices register at the sa
 
 
 class Token(Struct, frozen=True):
-    """The answer is this token, good for one request."""
+    """The answer is this token."""
 
     text: str
+
+
+class _Given(NamedTuple):
+    text: str
+    ends: float
+    bearer: str
+    """Digest of the only key it is good for; empty until somebody uses it."""
 
 
 class Automatic:
@@ -63,8 +71,9 @@ class Automatic:
         self._store = store
         self._throttle = throttle
         self._clock = clock
-        self._tokens: dict[UnitId, tuple[str, float]] = {}
-        """Token and its end of each unit ID, the oldest first."""
+        self._tokens: dict[UnitId, _Given] = {}
+        """Those nobody has used, the oldest first, as in the other:"""
+        self._used: dict[UnitId, _Given] = {}
         self.enabled = enabled
         self.since: str | None = None
         """Since when the switch is on, over restarts."""
@@ -96,11 +105,14 @@ class Automatic:
         wait = self._throttle.wait_before_trying(source, unit_id, now)
         if wait > 0:
             return _slow_down(wait)
-        device = await self._store.read(lambda connection: registry.get(connection, unit_id))
+        stamp = timestamp(self._clock.utc())
+        device, bearer = await self._store.read(lambda connection: _look(connection, unit_id, stamp))
         refused = self._why_not(device)
         wait = self._throttle.wrong(source, unit_id, now)
         if refused is None:
             return self._hand_out(unit_id, now)
+        if bearer and refused is not IN_BIN:
+            return self._hand_out(unit_id, now, bearer)
         if wait > 0:
             return _slow_down(wait)  # and no longer fills the event feed
         cause = {IN_BIN: "in-bin", OFF: "automatic-off", KNOWN: "automatic-off"}[refused]
@@ -122,26 +134,41 @@ class Automatic:
             return OFF
         return None if device["registered_at"] is None else KNOWN
 
-    def _hand_out(self, unit_id: UnitId, now: float) -> Token | EnrolmentRefused:
+    def _hand_out(self, unit_id: UnitId, now: float, bearer: str = "") -> Token | EnrolmentRefused:
         self._tokens.pop(unit_id, None)
-        while self._tokens and (oldest := next(iter(self._tokens))) and self._tokens[oldest][1] <= now:
+        while self._tokens and (oldest := next(iter(self._tokens))) and self._tokens[oldest].ends <= now:
             del self._tokens[oldest]
         if len(self._tokens) >= MAX_TOKENS:
             return FULL
         token = secrets.token_urlsafe(32)
-        self._tokens[unit_id] = token, now + TOKEN_SECONDS
+        self._tokens[unit_id] = _Given(token, now + TOKEN_SECONDS, bearer)
         return Token(token)
 
-    def take(self, unit_id: UnitId, token: str, source: str) -> bool:
-        """Whether this is the token of the device; it is good no more."""
-        known = self._tokens.get(unit_id)
-        if known is None or not hmac.compare_digest(known[0].encode(), token.encode()):
+    def take(self, unit_id: UnitId, token: str, source: str, bearer: str) -> bool:
+        """Whether this is the token of the device; from now on it is good for this bearer only, a key's digest."""
+        given = _matching(self._tokens.get(unit_id), token) or _matching(self._used.get(unit_id), token)
+        if given is None or given.bearer not in {"", bearer}:
             return False
-        del self._tokens[unit_id]
-        if known[1] <= self._clock.monotonic():
+        if given is self._tokens.get(unit_id):
+            del self._tokens[unit_id]
+        if given.ends <= self._clock.monotonic():
             return False
+        self._used.pop(unit_id, None)
+        if len(self._used) >= MAX_TOKENS:
+            del self._used[next(iter(self._used))]
+        self._used[unit_id] = given._replace(bearer=bearer)
         self._throttle.right(source, unit_id)
         return True
+
+
+def _matching(given: _Given | None, token: str) -> _Given | None:
+    return given if given is not None and hmac.compare_digest(given.text.encode(), token.encode()) else None
+
+
+def _look(connection: Connection, unit_id: UnitId, now: str) -> tuple[RowMapping | None, str]:
+    """Return the row of a device, and with which key it was let in without having its certificate."""
+    bearer = approval.let_in(connection, unit_id) or unused_key(connection, unit_id, now)
+    return registry.get(connection, unit_id), bearer
 
 
 def _slow_down(wait: float) -> EnrolmentRefused:

@@ -6,7 +6,7 @@ Rules (the table of `docs/certificates.md`):
 - Identity comes from the CSR alone: one CN that is a unit ID. The Basic user name is ignored (X6, X14).
 - A device that was registered as OS 11 is an OS 12 device from then on (O6, registering.py).
 - A device in the recycle bin is refused (RB4); a pre-imported one is welcome (K8).
-- Instead of a key it may be the token of automatic registration, which is good for one request (automatic.py).
+- Instead of a key it may be the token of automatic registration, which is good for one key pair (automatic.py).
 - With manual approval a first enrolment waits for a person (202, see approval.py); its key is not used up by waiting.
 - The same request under the same key gets the certificate that was already issued, so that a device whose answer was
   lost can ask again; any other request gets a new serial. The same holds for renewals under the same certificate.
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from cryptography.x509 import Certificate
-    from sqlalchemy import RowMapping
+    from sqlalchemy import Connection, RowMapping
 
     from umslab_certs.authority import Authority
     from umslab_protocol.values.unit_id import UnitId
@@ -67,6 +67,15 @@ _ISSUED_BEFORE = select(certificate.c.der).where(
     certificate.c.request == bindparam("request_digest"),
     certificate.c.key_id.is_not_distinct_from(bindparam("under")),
     certificate.c.renews.is_not_distinct_from(bindparam("of")),
+)
+
+
+_UNUSED = (
+    select(certificate.c.public_key)
+    .where(
+        _VALID, certificate.c.first_used_at.is_(None), certificate.c.key_id.is_(None), certificate.c.renews.is_(None)
+    )
+    .order_by(certificate.c.issued_at.desc())
 )
 
 
@@ -150,7 +159,9 @@ class Enrolment:
             return EnrolmentRefused(status=400, message=str(error))
         # A source that guesses a lot no longer fills the event feed with its guesses.
         noisy = self._throttle.is_slowed(source, self._clock.monotonic())
-        by_token = self._automatic is not None and self._automatic.take(unit_id, secret, source)
+        by_token = self._automatic is not None and self._automatic.take(
+            unit_id, secret, source, request.public_key_digest
+        )
         with self._throttle.trying(source, unit_id):
             try:
                 answer, replaced = await self._store.change(
@@ -322,6 +333,11 @@ def _issued_before(
     }
     found: bytes | None = writer.connection.execute(_ISSUED_BEFORE, asked).scalar()
     return found
+
+
+def unused_key(connection: Connection, unit_id: UnitId, now: str) -> str:
+    """The public key of a certificate that was issued under a token and never used; empty for none."""
+    return connection.execute(_UNUSED, {"which": unit_id, "now": now}).scalar() or ""
 
 
 def _has_active(writer: Writer, unit_id: UnitId) -> bool:

@@ -2,10 +2,11 @@
 """Registers devices that a scan has found (O4, A6, A8): each is ordered to come, and then comes by itself.
 
 Documented is that the UMS calls a found device on 30005, and that an OS 12 device then fetches the certificates without
-trust and registers with a token. SIMULATED is how the device is told (NP13, wire/probes.py). The token is that of
-automatic registration, given to this unit ID whether or not the switch is on. Packets get lost, so an order is sent
-again until the device is registered, which the event feed proves, or until the time is over. Default directory rules
-place the devices like all others, at their first report.
+trust and registers with a token; a device behind a proxy may not find the way (R5). SIMULATED is how the device is
+told (NP13, wire/probes.py). The token is that of automatic registration, given to this unit ID whether or not the
+switch is on. Packets get lost, so an order is sent again until the device is registered, or waits for approval, which
+the event feed proves, or until the time is over. Default directory rules place a device only when that is wished for
+(A8), at its first report like all others.
 """
 
 from __future__ import annotations
@@ -14,23 +15,19 @@ from base64 import urlsafe_b64decode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select
-
 from umslab_protocol.values.unit_id import parse_unit_id
 from umslab_protocol.wire.probes import RegisterOrder, write_register_order
 from umslab_runtime.policy import TargetRefusedError
 from umslab_runtime.streams import known_address
 from umslab_runtime.udp import DatagramError
 from umslab_runtime.workers import sleep
+from umslab_server import scan_orders
 from umslab_server.automatic import Token
 from umslab_server.errors import RefusedError
 from umslab_server.scan_report import ScanRegistered
-from umslab_server.tables import event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from sqlalchemy import Connection
 
     from umslab_protocol.values.unit_id import UnitId
     from umslab_runtime.clock import Clock
@@ -38,7 +35,7 @@ if TYPE_CHECKING:
     from umslab_runtime.udp import UdpEndpoint
     from umslab_server.automatic import Automatic
     from umslab_server.scan_report import ScannedDevice, ScanWish
-    from umslab_server.store import Store, Writer
+    from umslab_server.store import Store
 
 AGAIN_SECONDS = 2.0
 """Between two orders to the same device."""
@@ -46,8 +43,6 @@ REGISTER_SECONDS = 30.0
 """For the devices to come; their tokens live longer."""
 MAX_ORDERS = 1_000
 """Devices that one scan orders to register."""
-_COME = ("device-enrolled", "os11-registered")
-_LATE = "ordered, and not registered in time: does it wait for a scan, and can it reach this server directly?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +86,7 @@ class ScanRegistration:
             else:
                 orders[parse_unit_id(one.unit_id)] = order
         if orders:
-            await self._send_until_come(orders, refused, port, actor)
+            await self._send_until_come(orders, refused, port, by_rules=wish.by_rules, actor=actor)
         done = sorted({*refused, *orders})
         return [ScanRegistered(unit_id=one, registered=one not in refused, why=refused.get(one, "")) for one in done]
 
@@ -107,32 +102,31 @@ class ScanRegistration:
         return _Order(write_register_order(order), device.address)
 
     async def _send_until_come(
-        self, orders: dict[UnitId, _Order], refused: dict[str, str], port: int, actor: str
+        self, orders: dict[UnitId, _Order], refused: dict[str, str], port: int, *, by_rules: bool, actor: str
     ) -> None:
-        """Put into `refused` those that have not come in time, or may not be called."""
-
-        def note(writer: Writer) -> int:
-            for unit_id, order in orders.items():
-                writer.event("scan-registration-ordered", actor=actor, unit_id=unit_id, address=order.host)
-            return _last_event(writer.connection)
-
-        since = await self._store.change(note)
+        """Put into `refused` those that have not come in time, wait for approval, or may not be called."""
+        hosts = {unit_id: order.host for unit_id, order in orders.items()}
+        since = await self._store.change(lambda writer: scan_orders.note(writer, hosts, by_rules=by_rules, actor=actor))
         endpoint = await self._network.udp(self._reply_host, 0)
         end = self._clock.monotonic() + REGISTER_SECONDS
         left = dict(orders)
+        registered: set[str] = set()
         try:
             while left:
                 for unit_id, why in _send(endpoint, left, port).items():
                     refused[unit_id] = why
                     del left[unit_id]
                 await sleep(AGAIN_SECONDS)
-                come = await self._store.read(lambda connection: _come_since(connection, since))
-                left = {unit_id: order for unit_id, order in left.items() if unit_id not in come}
+                registered, waiting = await self._store.read(
+                    lambda connection: scan_orders.come_since(connection, since)
+                )
+                left = {unit_id: order for unit_id, order in left.items() if unit_id not in registered | waiting}
                 if self._clock.monotonic() >= end:
                     break
         finally:
             endpoint.close()
-        refused.update(dict.fromkeys(left, _LATE))
+        missing = orders.keys() - registered - refused.keys()
+        refused |= await self._store.read(lambda connection: scan_orders.why_not_come(connection, missing, since))
 
 
 def choose(wish: ScanWish, found: Sequence[ScannedDevice]) -> tuple[dict[str, str], list[ScannedDevice]]:
@@ -168,12 +162,3 @@ def _send(endpoint: UdpEndpoint, orders: dict[UnitId, _Order], port: int) -> dic
         except (TargetRefusedError, DatagramError) as error:
             refused[unit_id] = f"the order could not be sent: {error}"
     return refused
-
-
-def _last_event(connection: Connection) -> int:
-    return connection.execute(select(func.max(event.c.id))).scalar() or 0
-
-
-def _come_since(connection: Connection, since: int) -> set[str]:
-    query = select(event.c.unit_id).where(event.c.id > since, event.c.kind.in_(_COME))
-    return {row.unit_id for row in connection.execute(query)}

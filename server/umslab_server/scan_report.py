@@ -34,6 +34,8 @@ class ScanWish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Unit IDs of devices that are ordered to register when they are found."""
     register_all_new: bool = False
     """Order all that are found, have no UMS, and have never been registered here."""
+    by_rules: bool = False
+    """Let default directory rules place those that register (A8); without, they stay in the root."""
 
 
 class ScannedDevice(Struct, frozen=True, kw_only=True):

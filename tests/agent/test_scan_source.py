@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import trio
 from trio.testing import wait_all_tasks_blocked
 
@@ -30,14 +32,39 @@ async def _ordered(source: ScanSource, *, os11: bool) -> Found | Absent:
 
 
 async def test_taken_while_it_waits() -> None:
-    """The address is where the order came from, the token is a text without padding; a second order is not taken."""
+    """The address is where the order came from, the token is a text without padding."""
     source = ScanSource()
     found = await _ordered(source, os11=False)
 
     assert isinstance(found, Found)
     assert (HostPort("127.0.0.5", 9443),) == found.targets
-    assert "_" * 42 + "8" == found.token
+    assert "_" * 42 + "8" == found.token()
+
+
+async def test_ordered_again_on_the_way() -> None:
+    """The same UMS may renew its order, and what is tried again uses the newest; nobody else can turn the device."""
+    source = ScanSource()
+    found = await _ordered(source, os11=False)
+    assert isinstance(found, Found)
+
+    assert source.take(replace(ORDER, token=bytes(32)), "127.0.0.5")
+    assert "A" * 43 == found.token()
+    assert not source.take(ORDER, "127.0.0.6")
+    again = await source.find(os11=False)
+    assert isinstance(again, Found)
+    assert found.targets == again.targets
+
+
+async def test_forgotten() -> None:
+    """A device that is registered, or off, has no order: it obeys nobody, and waits anew when it has to."""
+    source = ScanSource()
+    found = await _ordered(source, os11=False)
+    source.forget()
+
+    assert isinstance(found, Found)
+    assert "" == found.token()
     assert not source.take(ORDER, "127.0.0.5")
+    assert isinstance(await _ordered(source, os11=False), Found)
 
 
 async def test_not_before_it_waits_nor_after() -> None:
@@ -52,8 +79,10 @@ async def test_not_before_it_waits_nor_after() -> None:
 
 
 async def test_a_server_without_the_generation() -> None:
-    """Port 0: it says that this server takes no such devices."""
-    said = await _ordered(ScanSource(), os11=True)
+    """Port 0: it says that this server takes no such devices, and waits for another."""
+    source = ScanSource()
+    said = await _ordered(source, os11=True)
 
+    assert not source.take(ORDER, "127.0.0.5")
     assert isinstance(said, Absent)
     assert "takes no OS 11 devices" in said.text

@@ -50,5 +50,5 @@ async def _story(path: Path, enabled: bool, bodies: list[bytes], guesses: list[s
             if answer.status == 200:
                 assert read_answer(answer.body)
         assert len(automatic._tokens) <= module.MAX_TOKENS
-        assert not any(automatic.take(Endpoint(1).unit_id, guess, "here") for guess in guesses)
+        assert not any(automatic.take(Endpoint(1).unit_id, guess, "here", "key") for guess in guesses)
         assert 0 == sum((await office.registry.count()).values())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of umslab_server.automatic: who gets a token, and that it is good once."""
+"""Tests of umslab_server.automatic: who gets a token, and for whom it is good."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import trio
 
 from tests.server.parts import ELSEWHERE, HERE, YEAR, Endpoint, Office, open_office, rendered_logs, unit_id
 from umslab_server import automatic as module
+from umslab_server.approval import Approvals
 from umslab_server.automatic import FULL, KNOWN, OFF, TOKEN_SECONDS, Automatic, Token
 from umslab_server.enrolment import IN_BIN, Enrolment, EnrolmentRefused, Issued, KnownDevice
 from umslab_server.importing import ImportedDevice
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def opened(path: Path, *, enabled: bool) -> AsyncIterator[tuple[Office, Automatic]]:
+async def opened(path: Path, *, enabled: bool, approval_seconds: float | None = None) -> AsyncIterator[tuple[Office, Automatic]]:
     """An office that takes tokens too."""
     async with open_office(path) as office:
         automatic = Automatic(office.store, Throttle(ThrottleRules()), enabled=enabled, clock=office.clock)
@@ -38,6 +39,7 @@ async def opened(path: Path, *, enabled: bool) -> AsyncIterator[tuple[Office, Au
             lifetime=YEAR,
             known_device=KnownDevice.ACCEPT,
             accept_expired=False,
+            approval_seconds=approval_seconds,
             automatic=automatic,
         )
         yield office, automatic
@@ -52,14 +54,15 @@ async def token(automatic: Automatic, number: int = 1, source: str = HERE) -> st
 
 
 async def test_unknown_devices_while_it_is_on(tmp_path: Path, autojump_clock: MockClock) -> None:
-    """They enrol with the token, once; the registry says how (A1, A6)."""
+    """They enrol with the token, with one key pair; the registry says how (A1, A6)."""
     async with opened(tmp_path, enabled=True) as (office, automatic):
         endpoint = Endpoint(1)
         text = await token(automatic)
 
         certificate = await office.enrol(endpoint, text)
 
-        assert 401 == getattr(await office.ask(endpoint, text), "status", None)
+        assert 401 == getattr(await office.ask(Endpoint(1), text), "status", None), "another key pair"
+        assert certificate == await office.enrol(endpoint, text), "the lost answer comes again"
         (event,) = await office.events("device-enrolled")
         assert {"key_kind": "automatic"} == event.data
         assert certificate == await office.enrol(endpoint, await token(automatic)), "the lost answer comes again"
@@ -87,9 +90,71 @@ async def test_off(tmp_path: Path, autojump_clock: MockClock) -> None:
 
         assert OFF == await automatic.issue(unit_id(1), HERE)
         assert KNOWN == await automatic.issue(unit_id(3), HERE)
-        assert isinstance(await office.ask(Endpoint(2), await token(automatic, 2)), Issued)
+        await office.use(await office.enrol(Endpoint(2), await token(automatic, 2)))
         assert KNOWN == await automatic.issue(unit_id(2), HERE)
         assert ["automatic-off"] * 3 == [event.cause for event in await office.events("enrolment-refused")]
+
+
+async def test_a_lost_answer_is_no_dead_end(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Whoever never used its certificate gets another token, for its own key pair, until it is used; also if it is off.
+
+    Two restarts of the server would change nothing: this is read from the registry.
+    """
+    async with opened(tmp_path, enabled=False) as (office, automatic):
+        endpoint = Endpoint(1)
+        given = automatic.grant(endpoint.unit_id)
+        assert isinstance(given, Token)
+        certificate = await office.enrol(endpoint, given.text)
+
+        assert 401 == getattr(await office.ask(Endpoint(1), await token(automatic)), "status", None)
+        assert certificate == await office.enrol(endpoint, await token(automatic))
+        await office.use(certificate)
+        assert KNOWN == await automatic.issue(endpoint.unit_id, HERE)
+
+
+async def test_waiting_for_approval(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """A device that was ordered to come asks until a person has decided, with a new token each time (RFC 7030: 202)."""
+    async with opened(tmp_path, enabled=False, approval_seconds=60) as (office, automatic):
+        endpoint, approvals = Endpoint(1), Approvals(office.store)
+        given = automatic.grant(endpoint.unit_id)
+        assert isinstance(given, Token)
+        assert 202 == getattr(await office.ask(endpoint, given.text), "status", None)
+        await trio.sleep(TOKEN_SECONDS)
+        assert 202 == getattr(await office.ask(endpoint, await token(automatic)), "status", None)
+        assert 401 == getattr(await office.ask(Endpoint(1), await token(automatic)), "status", None), "somebody else"
+        await approvals.approve([endpoint.unit_id], actor="ann")
+        await office.use(await office.enrol(endpoint, await token(automatic)))
+
+        assert KNOWN == await automatic.issue(endpoint.unit_id, HERE)
+
+
+async def test_rejected(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """No token for whom a person has refused."""
+    async with opened(tmp_path, enabled=False, approval_seconds=60) as (office, automatic):
+        given = automatic.grant(unit_id(1))
+        assert isinstance(given, Token)
+        await office.ask(Endpoint(1), given.text)
+        await Approvals(office.store).reject([unit_id(1)], actor="ann")
+
+        assert OFF == await automatic.issue(unit_id(1), HERE)
+
+
+async def test_used_tokens_are_forgotten_one_day(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest first, and all when their time is over."""
+    monkeypatch.setattr(module, "MAX_TOKENS", 2)
+    async with opened(tmp_path, enabled=True) as (_, automatic):
+        texts = []
+        for number in (1, 2, 3):
+            texts.append(await token(automatic, number))
+            assert automatic.take(unit_id(number), texts[-1], HERE, "key")
+
+        assert not automatic.take(unit_id(1), texts[0], HERE, "key")
+        assert automatic.take(unit_id(3), texts[2], HERE, "key")
+        assert not automatic.take(unit_id(3), texts[2], HERE, "another")
+        await trio.sleep(TOKEN_SECONDS)
+        assert not automatic.take(unit_id(3), texts[2], HERE, "key")
 
 
 @pytest.mark.parametrize("enabled", [True, False])

@@ -225,8 +225,8 @@ class Os11Device(LivingDevice):
             unit.folder.save_persona(unit.persona)
         done = partial(self._registered, target, found)
         wish = self._settings.wish
-        if found is not None and found.token and not wish.user:
-            wish = replace(wish, token=found.token)
+        if found is not None and not wish.user:
+            wish = replace(wish, token=found.token())
         return await self._contacting.register_at(target, certificate, wish, done)
 
     async def _registered(self, target: HostPort, found: Found | None, presented: bytes, name: str) -> None:

@@ -2,7 +2,8 @@
 """Default directory rules: kept, explained, and applied at registration and, where chosen, at boot (section 11.5).
 
 At registration means: when the first system information after it is stored, in the same transaction, because only then
-structure tag and firmware are known. At boot means: when a device has told about itself after a boot.
+structure tag and firmware are known. Devices that a scan has ordered to register are placed only where that was wished
+for (A8). At boot means: when a device has told about itself after a boot.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from msgspec import Struct
 from sqlalchemy import select
 
 from umslab_protocol.wire.inventory import AppState, InstallState
-from umslab_server import registry
+from umslab_server import registry, scan_orders
 from umslab_server.configuration.directories import place
 from umslab_server.configuration.document import DocumentTooLargeError
 from umslab_server.configuration.library import Library
@@ -216,7 +217,9 @@ class Rules:
 
     def first_info(self, writer: Writer, unit_id: UnitId) -> None:
         """Place a device that has registered; in the change that stores its first system information."""
-        if _apply(writer, unit_id, _read_rules(writer.connection)).changed:
+        rules = _read_rules(writer.connection)
+        alone = bool(rules) and scan_orders.is_left_alone(writer.connection, unit_id)
+        if not alone and _apply(writer, unit_id, rules).changed:
             self._placed.add(unit_id)
         self._booted.discard(unit_id)
 

@@ -4,8 +4,8 @@
 A device is taken in when one of these holds, looked at in this order:
 
 - It names a UMS user with the right password (A9); only then its wishes for name and directory count.
-- It has the token of automatic registration (A6, automatic.py), good once.
-- It is registered with the very key that it names: its answer was lost.
+- It has the token of automatic registration (A6, automatic.py), good for one key.
+- It is registered with the very key that it names: its answer was lost. A token may be out of date then.
 - It was imported and has never registered (K8), or automatic registration is on (A1, A2).
 
 A device in the recycle bin is refused (RB4). With `known_device = "refuse"` so is one that is registered with another
@@ -14,6 +14,7 @@ key. Where it goes beyond that, the naming convention and the directory rules sa
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from dataclasses import dataclass, replace
 from functools import partial
@@ -74,7 +75,8 @@ class _Wish:
     structure_tag: str
     source: str
     by_user: bool = False
-    by_token: bool = False
+    by_token: bool | None = None
+    """None: without one."""
 
 
 class Registration:
@@ -148,8 +150,8 @@ class Registration:
             by_user = await self._accounts.verify(said.user, said.password)
             return replace(wish, by_user=True) if by_user else WRONG_USER
         if said.token:
-            by_token = self._automatic.take(wish.asked.unit_id, said.token, wish.source)
-            return replace(wish, by_token=True) if by_token else WRONG_TOKEN
+            bearer = hashlib.sha256(wish.asked.key.text.encode()).hexdigest()
+            return replace(wish, by_token=self._automatic.take(wish.asked.unit_id, said.token, wish.source, bearer))
         return wish
 
     def _take(self, writer: Writer, wish: _Wish) -> tuple[Taken | ContactRefused, bool]:
@@ -172,6 +174,8 @@ class Registration:
         registered = device is not None and device["registered_at"] is not None
         if device is not None and hmac.compare_digest(device["device_key"], wish.asked.key.text):
             return None
+        if wish.by_token is False:
+            return WRONG_TOKEN
         if registered and self._known_device is KnownDevice.REFUSE:
             return _REGISTERED
         if wish.by_user or wish.by_token or self._automatic.enabled:

@@ -26,6 +26,9 @@ def scan(
     register_all_new: Annotated[
         bool, typer.Option("--register-all-new", help="Order all that have no UMS and never registered here.")
     ] = False,
+    by_rules: Annotated[
+        bool, typer.Option("--by-rules", help="Let default directory rules place those that register.")
+    ] = False,
     state: StateOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -41,6 +44,7 @@ def scan(
         "port": port,
         "register": register or [],
         "register_all_new": register_all_new,
+        "by_rules": by_rules,
     }
     report = call(state, "scan", told.take, **wish)
     print_report(report, as_json=as_json)
