@@ -15,10 +15,13 @@ from umslab_protocol.values.host_port import HostPort
 from umslab_protocol.values.unit_id import MacAddress, UnitId
 from umslab_protocol.wire.probes import (
     PROBE_PORT,
+    RegisterOrder,
     answer_length,
     read_online_answer,
+    read_register_order,
     read_scan_answer,
     write_online_check,
+    write_register_order,
     write_scan,
 )
 from umslab_runtime.net_memory import MemoryNetwork
@@ -241,3 +244,35 @@ async def test_silence_over_tcp_ends(autojump_clock: trio.testing.MockClock) -> 
 
     assert TCP_SECONDS == pytest.approx(trio.current_time())
     transport.abort()
+
+
+async def test_orders_to_register(autojump_clock: trio.testing.MockClock) -> None:
+    """Obeyed is who has scanned, by a device that waits; each other order is counted, and none is answered (NP13)."""
+    told: list[tuple[RegisterOrder, str]] = []
+    waits, does_not = answerer(1), answerer(2)
+    does_not.ordered = lambda _, __: False
+
+    def obey(order: RegisterOrder, host: str) -> bool:
+        told.append((order, host))
+        return True
+
+    def order(number: int, nonce: bytes = NONCE) -> bytes:
+        unit_id = answerer(number).unit_id
+        return write_register_order(
+            RegisterOrder(nonce=nonce, unit_id=unit_id, web_port=8443, os11_port=30_001, token=bytes(32))
+        )
+
+    waits.ordered = obey
+    async with _open(waits, does_not, answerer(3)) as here:
+        answers = await here.ask(order(1), "devices")
+        await here.scan("devices")
+        stranger = await here.network.host("stranger").udp("", 0)
+        stranger.send_to(order(1), Address("devices", PROBE_PORT))
+        for payload in (order(1, bytes(16)), order(1), order(2), order(3), order(4), order(1)[:-1], order(1) + b"x"):
+            answers += await here.ask(payload, "devices")
+
+        assert [] == answers
+        assert [(read_register_order(order(1)), "ums")] == told
+        assert {
+            "scans": 3, "unasked": 3, "orders": 1, "disobeyed": 2, "not-here": 1, "malformed": 2,
+        } == here.answering.counters  # fmt: skip

@@ -20,12 +20,15 @@ from umslab_protocol.wire.magic_packet import woken_by, write_magic_packet
 from umslab_protocol.wire.probes import (
     MAX_ANSWER_BYTES,
     Probe,
+    RegisterOrder,
     ScanAnswer,
     read_online_answer,
     read_probe,
+    read_register_order,
     read_scan_answer,
     write_online_answer,
     write_online_check,
+    write_register_order,
     write_scan,
     write_scan_answer,
 )
@@ -46,7 +49,16 @@ scan_answers = st.builds(
     firmware=texts,
     has_ums=st.booleans(),
 )
+orders = st.builds(
+    RegisterOrder,
+    nonce=nonces,
+    unit_id=unit_ids,
+    web_port=st.integers(0, 65_535),
+    os11_port=st.integers(0, 65_535),
+    token=st.binary(min_size=32, max_size=32),
+)
 packets = st.one_of(
+    orders.map(write_register_order),
     st.builds(write_online_check, unit_ids, nonces, st.integers(0, 65_535)),
     st.builds(write_scan, nonces, st.integers(0, 65_535)),
     st.builds(write_online_answer, unit_ids, nonces),
@@ -80,6 +92,8 @@ def test_readers(data: bytes) -> None:
         found = read_scan_answer(data)
         assert found == read_scan_answer(write_scan_answer(found))
         assert len(data) <= MAX_ANSWER_BYTES
+    with suppress(RemoteProtocolError):
+        assert data == write_register_order(read_register_order(data))
     mac = woken_by(data)
     assert mac is None or write_magic_packet(mac) in data
 
@@ -190,6 +204,38 @@ def test_devices_answer_probes_and_nothing_else(what: list[tuple[bytes, str]]) -
             assert probe is not None
             assert Address("127.0.0.9", probe.reply_port or 77) == to
             assert probe.nonce == (read_online_answer(answer) if probe.unit_id else read_scan_answer(answer)).nonce
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(
+        st.tuples(broken() | orders.map(write_register_order), st.sampled_from(["127.0.0.8", "127.0.0.9"])), max_size=20
+    ),
+    orders,
+)
+def test_only_who_has_scanned_gives_orders(what: list[tuple[bytes, str]], asked: RegisterOrder) -> None:
+    """Whatever else comes from wherever: a device is told of orders with the nonce of a scan, by who has scanned."""
+    told = list[tuple[RegisterOrder, str]]()
+
+    def ordered(order: RegisterOrder, host: str) -> bool:
+        told.append((order, host))
+        return True
+
+    answering = Answering(_Sink())
+    mac = MacAddress("0" * 12)
+    answering.join(Answerer(unit_id=asked.unit_id, mac=mac, name="", product="", firmware="12", ordered=ordered))
+    scans = {(asked.nonce, "127.0.0.9")}
+    answering._take(Received(write_scan(asked.nonce, 0), Address("127.0.0.9", 77), "127.0.0.1"))
+    for data, host in [*what, (write_register_order(asked), "127.0.0.9")]:
+        with suppress(RemoteProtocolError):
+            probe = read_probe(data)
+            scans |= {(probe.nonce, host)} if probe.unit_id is None else set()
+        answering._take(Received(data, Address(host, 77), "127.0.0.1"))
+        answering._answer_scans()
+
+    assert (asked, "127.0.0.9") == told[-1]
+    assert all(order.unit_id == asked.unit_id and (order.nonce, host) in scans for order, host in told)
+    assert len(told) == answering.counters["orders"]
 
 
 @settings(deadline=None, max_examples=300)

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def opened(path: Path, *, enabled: bool, approval_seconds: float | None = None) -> AsyncIterator[tuple[Office, Automatic]]:
+async def opened(
+    path: Path, *, enabled: bool, approval_seconds: float | None = None
+) -> AsyncIterator[tuple[Office, Automatic]]:
     """An office that takes tokens too."""
     async with open_office(path) as office:
         automatic = Automatic(office.store, Throttle(ThrottleRules()), enabled=enabled, clock=office.clock)

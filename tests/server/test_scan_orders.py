@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,7 +25,7 @@ async def _order(office: Office, *, by_rules: bool = False) -> int:
     return await office.store.change(lambda writer: scan_orders.note(writer, hosts, by_rules=by_rules, actor="me"))
 
 
-async def _enrolled(office: Office, **how: object) -> None:
+async def _enrolled(office: Office, **how: Any) -> None:
     await office.store.change(lambda writer: writer.event("device-enrolled", actor="x", unit_id=UNITS[0], **how))
 
 
@@ -66,7 +66,7 @@ async def test_what_became_of_them(tmp_path: Path, autojump_clock: MockClock) ->
     ],
 )
 async def test_left_alone(
-    tmp_path: Path, autojump_clock: MockClock, by_rules: bool, how: dict[str, object], alone: bool
+    tmp_path: Path, autojump_clock: MockClock, *, by_rules: bool, how: dict[str, Any], alone: bool
 ) -> None:
     """Directory rules leave a device alone that came by an order without them (A8), not one that came otherwise."""
     async with open_office(tmp_path) as office:

@@ -17,6 +17,7 @@ Examples:
     umslab device localhost --enrol-at localhost:9443/.well-known/est --auth-key KEY --token TOKEN
     umslab device localhost --behaviour laptop.toml
     umslab device localhost --address 127.3.0.7 --wake-port 4009
+    umslab device --address 127.3.0.7 --wake-port 4009 --sources stored,scan
     umslab device --nameserver 127.0.0.1:5353 --search-domain lab.example
     umslab device --mdns
     umslab device --dhcp-lease /var/lib/dhcp/dhclient.leases --sources stored,dhcp43,dhcp224
@@ -257,7 +258,10 @@ def device(
             if generation == 11
             else None,
         )
-        where = place_on_the_link(address, interface, probe_port, wake_port, options.os11)
+        where = place_on_the_link(
+                address, interface, probe_port, wake_port, options.os11,
+                sources=() if finding is None else finding.sources,
+            )  # fmt: skip
         with folder.locked(), ExitStack() as stack:
             tap = stack.enter_context(ProtocolDump(protocol_dump)) if protocol_dump else None
             surroundings = partial(open_world, owned_hosts=i_own or [], session_codec=session_codec, tap=tap)

@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+import pytest
+
+from umslab import exit_codes
 from umslab.cli.device_place import place_on_the_link
+from umslab.cli.output import UserError
+from umslab_agent.discovery import DEFAULT_SOURCES, Source
 from umslab_agent.nearby import Whereabouts
 from umslab_agent.os11.device import Os11Settings
 from umslab_certs.keys import KeyType
@@ -23,4 +28,13 @@ def test_os11_is_asked_where_it_is_called() -> None:
 
 def test_os12_has_no_place_unless_it_is_named() -> None:
     """Nobody asks it whether it is online (N10)."""
-    assert place_on_the_link("", "", 1, 2, None) is None
+    assert place_on_the_link("", "", 1, 2, None, sources=DEFAULT_SOURCES) is None
+
+
+def test_nobody_can_find_a_device_that_is_nowhere() -> None:
+    """Instead of waiting for ever, or running on without that source."""
+    anywhere = Os11Settings(key_type=KeyType.P256, push_port=0)
+    for os11 in (None, anywhere):
+        with pytest.raises(UserError, match="as in --address") as refused:
+            place_on_the_link("", "", 1, 2, os11, sources=(Source.STORED, Source.SCAN))
+        assert exit_codes.USAGE == refused.value.exit_code

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from umslab import exit_codes
 from umslab.cli.ctl.asking import call
-from umslab.cli.output import JsonOption, StateOption
+from umslab.cli.output import JsonOption, StateOption, UserError
 from umslab.cli.scan_output import PortOption, Progress, RangesArgument, TcpOption, TimeoutOption, print_report
 from umslab_protocol.wire.probes import PROBE_PORT
 
@@ -36,6 +37,9 @@ def scan(
 
     Exit code 3 when nobody is found, or one that was to be registered is not.
     """
+    if by_rules and not (register or register_all_new):
+        text = "--by-rules says where devices go that --register or --register-all-new orders to come"
+        raise UserError(text, exit_codes.USAGE)
     told = Progress(quiet=as_json)
     wish = {
         "ranges": ranges or [],
