@@ -2,7 +2,7 @@
 """Who is online now.
 
 An OS 12 device is while it has a session: one a device, the newest wins (N10). An OS 11 device is when it answered the
-last online check (N4), or has a session just now; whether it is online is unknown before the first check.
+last online check (N4); that it is in contact is no presence (reach.py). Before the first check it is unknown.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ class LabDevice:
             for happening in self.happenings:
                 if text in happening.text:
                     return happening
-            await moved.wait()
+            await self._more(moved)
 
     async def until(self, wanted: Callable[[Change], bool]) -> Change:
         """Wait for a change that has come or is to come."""
@@ -114,7 +114,12 @@ class LabDevice:
                 if wanted(change):
                     return change
             seen = len(self.changes)
-            await moved.wait()
+            await self._more(moved)
+
+    async def _more(self, moved: trio.Event) -> None:
+        if self.over.is_set():
+            raise AssertionError(f"the device has ended: {self.ended}, {self.device.failure}")
+        await moved.wait()
 
     async def until_managed(self) -> Change:
         """Wait until the server knows all about the device."""
