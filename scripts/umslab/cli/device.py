@@ -40,6 +40,7 @@ import trio
 import typer
 
 from umslab import exit_codes, logs, settings
+from umslab.cli.device_finding import finding_of, own_mdns
 from umslab.cli.device_place import place_on_the_link
 from umslab.cli.os11_options import choose_firmware, os11_settings, refuse_the_other_generations
 from umslab.cli.output import (
@@ -52,13 +53,11 @@ from umslab.cli.output import (
     run_async,
 )
 from umslab.cli.watching import Watcher
-from umslab.dhcp.found_leases import find_leases
-from umslab.dhcp.own_lease import OwnLease, parse_own_lease
-from umslab.dhcp.samples import UnreadableError, is_path, read_file, read_samples
-from umslab.one_device import DeviceOptions, Finding, load_persona, make_device, open_world
+from umslab.dhcp.own_lease import parse_own_lease
+from umslab.one_device import DeviceOptions, load_persona, make_device, open_world
 from umslab.protocol_dump import ProtocolDump
 from umslab_agent.behaviour import DeviceBehaviour
-from umslab_agent.discovery import DEFAULT_SOURCES, Source, parse_sources
+from umslab_agent.discovery import DEFAULT_SOURCES
 from umslab_agent.errors import DeviceFolderError
 from umslab_agent.folder import DeviceFolder
 from umslab_agent.living import LivingDevice
@@ -78,13 +77,10 @@ from umslab_protocol.values.firmware import DEFAULT_FIRMWARE, DEFAULT_OS11_FIRMW
 from umslab_protocol.values.host_port import DEFAULT_WEB_PORT, DEVICE_COMMUNICATION_PORT, HostPort, parse_host_port
 from umslab_protocol.values.structure_tag import parse_structure_tag
 from umslab_protocol.values.unit_id import parse_unit_id
-from umslab_protocol.wire.dhcp_options import Option
 from umslab_protocol.wire.igel_dhcp import ExtraCodes
 from umslab_protocol.wire.magic_packet import WAKE_PORT
-from umslab_protocol.wire.mdns import parse_own_address
 from umslab_protocol.wire.probes import PROBE_PORT
 from umslab_runtime.dhcp_runner import PATIENCE_SECONDS
-from umslab_runtime.dns import parse_nameserver, parse_search_domain
 from umslab_runtime.network import ListenError
 from umslab_runtime.policy import TargetRefusedError
 
@@ -230,9 +226,9 @@ def device(
             dhcp_interface, dhcp_relay, dhcp_giaddr,
             static=static, fallback=static_fallback, patience=dhcp_timeout, extra=extra,
         )  # fmt: skip
-        finding = _finding(
+        finding = finding_of(
             named, sources, dhcp_lease, nameserver or [], search_domain or [],
-            own_lease=own_lease, extra=extra, mdns=_mdns(mdns, mdns_on),
+            own_lease=own_lease, extra=extra, mdns=own_mdns(asked=mdns, named=mdns_on),
         )  # fmt: skip
         options = DeviceOptions(
             target=named,
@@ -258,10 +254,8 @@ def device(
             if generation == 11
             else None,
         )
-        where = place_on_the_link(
-                address, interface, probe_port, wake_port, options.os11,
-                sources=() if finding is None else finding.sources,
-            )  # fmt: skip
+        order = () if finding is None else finding.sources
+        where = place_on_the_link(address, interface, probe_port, wake_port, options.os11, sources=order)
         with folder.locked(), ExitStack() as stack:
             tap = stack.enter_context(ProtocolDump(protocol_dump)) if protocol_dump else None
             surroundings = partial(open_world, owned_hosts=i_own or [], session_codec=session_codec, tap=tap)
@@ -324,66 +318,6 @@ def _enrol_at(text: str, target: HostPort | None) -> EstAddress | None:
     if text and target is None:
         raise UserError("--enrol-at says where to enrol: name the UMS for the session too, as HOST", exit_codes.USAGE)
     return parse_est_address(text) if text else None
-
-
-def _finding(
-    target: HostPort | None,
-    sources: str,
-    lease: str,
-    nameservers: list[str],
-    search: list[str],
-    *,
-    own_lease: OwnLease | None,
-    extra: ExtraCodes,
-    mdns: tuple[str, ...] | None,
-) -> Finding | None:
-    """With HOST nothing is looked for, unless the user says by which sources."""
-    if lease and own_lease is not None:
-        raise UserError("the device leases by itself, or it has what --dhcp-lease says", exit_codes.USAGE)
-    if target is not None and not sources:
-        if lease or own_lease or nameservers or search or mdns is not None:
-            raise UserError("HOST says where the UMS is: with --sources it is one of several ways", exit_codes.USAGE)
-        return None
-    order = parse_sources(sources) if sources else DEFAULT_SOURCES
-    if mdns is not None and Source.MDNS not in order:
-        raise UserError("--mdns is asked for, and --sources leaves it out", exit_codes.USAGE)
-    return Finding(
-        sources=order,
-        lease=_lease(lease) if lease else None,
-        own_lease=own_lease,
-        extra=extra,
-        nameservers=tuple(map(parse_nameserver, nameservers)),
-        search=tuple(map(parse_search_domain, search)),
-        mdns=mdns is not None or (bool(sources) and Source.MDNS in order),
-        mdns_on=mdns or (),
-    )
-
-
-def _mdns(asked: bool, named: list[str] | None) -> tuple[str, ...] | None:  # noqa: FBT001 - a flag of the user
-    """None: not asked for; else the addresses that the user named."""
-    return tuple(map(parse_own_address, named or [])) if asked or named else None
-
-
-def _lease(what: str) -> tuple[Option, ...]:
-    if what == "auto":
-        return _left_lease()
-    try:
-        data = read_file(Path(what)) if is_path(what) else what.encode("utf-8", "surrogateescape")
-        found = read_samples(data).found
-    except UnreadableError as error:
-        raise UserError(str(error), exit_codes.USAGE) from None
-    if not found:
-        raise UserError("--dhcp-lease holds no options of a lease", exit_codes.USAGE)
-    return found[0].options
-
-
-def _left_lease() -> tuple[Option, ...]:
-    """The options of the newest lease that a client of this machine left."""
-    left = find_leases(Path("/"))
-    if not left.found:
-        why = "; ".join(left.problems) or "no client of this machine left one where umslab looks for it"
-        raise UserError(f"--dhcp-lease auto: {why} (umslab dhcp leases)", exit_codes.USAGE)
-    return max(left.found, key=lambda found: found[0].stat().st_mtime)[1].options
 
 
 def _trust_mode(token: str, ca_hash: str, public_roots: Path | None, *, first_use: bool) -> TrustMode:
