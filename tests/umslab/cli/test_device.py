@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -12,11 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.process import UMSLAB, ServerProcess, clean_environment, run_umslab
-from umslab.cli import device
-from umslab.cli.output import UserError
-from umslab.dhcp.found_leases import FoundLeases
-from umslab.dhcp.samples import Sample
-from umslab_protocol.wire.dhcp_options import Option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -229,21 +223,6 @@ def test_wrong_ways_to_find_it(tmp_path: Path, options: tuple[str, ...], words: 
 
     assert 2 == done.returncode
     assert words in done.stderr
-
-
-def test_lease_that_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """`auto` takes the newest that a client of this machine left; without one it says so."""
-    found = []
-    for age, name in ((200, "old"), (100, "new")):
-        (tmp_path / name).touch()
-        os.utime(tmp_path / name, (1_000_000 - age, 1_000_000 - age))
-        found.append((tmp_path / name, Sample(name, (Option(224, name.encode()),))))
-    monkeypatch.setattr(device, "find_leases", lambda _: FoundLeases(found))
-    assert (Option(224, b"new"),) == device._lease("auto")
-
-    monkeypatch.setattr(device, "find_leases", lambda _: FoundLeases([], ["/var/lib/dhcp: Permission denied"]))
-    with pytest.raises(UserError, match="auto: /var/lib/dhcp: Permission denied"):
-        device._lease("auto")
 
 
 def test_no_packets_in_the_machine_itself(tmp_path: Path) -> None:

@@ -3,17 +3,24 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
+from umslab.cli import device_finding
 from umslab.cli.device_finding import finding_of, own_mdns
 from umslab.cli.output import UserError
+from umslab.dhcp.found_leases import FoundLeases
+from umslab.dhcp.samples import Sample
 from umslab_agent.discovery import DEFAULT_SOURCES, Source
 from umslab_protocol.values.host_port import HostPort
+from umslab_protocol.wire.dhcp_options import Option
 from umslab_protocol.wire.igel_dhcp import ExtraCodes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from umslab.one_device import Finding
 
 HERE = HostPort("ums.lab", 8443)
@@ -75,3 +82,20 @@ def test_where_mdns_is_asked_from() -> None:
     assert ("127.0.0.2",) == own_mdns(asked=False, named=["127.0.0.2"])
     with pytest.raises(ValueError, match="address"):
         own_mdns(asked=True, named=["nowhere"])
+
+
+def test_lease_that_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`auto` takes the newest that a client of this machine left; without one it says so."""
+    left = []
+    for age, name in ((200, "old"), (100, "new")):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1_000_000 - age, 1_000_000 - age))
+        left.append((tmp_path / name, Sample(name, (Option(224, name.encode()),))))
+    monkeypatch.setattr(device_finding, "find_leases", lambda _: FoundLeases(left))
+    found = find(lease="auto")
+    assert found is not None
+    assert (Option(224, b"new"),) == found.lease
+
+    monkeypatch.setattr(device_finding, "find_leases", lambda _: FoundLeases([], ["/var/lib/dhcp: Permission denied"]))
+    with pytest.raises(UserError, match="auto: /var/lib/dhcp: Permission denied"):
+        find(lease="auto")
