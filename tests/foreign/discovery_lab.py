@@ -20,13 +20,13 @@ QUICK = ("certificates.root_key=p-256", "certificates.web_key=p-256", "os11.key=
 
 
 @contextmanager
-def dns(where: Lan, folder: Path, *lines: str) -> Iterator[Daemon]:
+def dns(where: Lan, folder: Path, *lines: str, address: str = SERVER) -> Iterator[Daemon]:
     """Run dnsmasq as a name server until the block ends."""
     file = folder / "dns.conf"
     fixed = (
         "no-resolv",
         "no-hosts",
-        f"listen-address={SERVER}",
+        f"listen-address={address}",
         "bind-interfaces",
         "log-facility=-",
         "user=root",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,14 +12,39 @@ import pytest
 from umslab.dhcp.configurations import ServerKind, Wanted, configuration
 
 from .dhcp_lab import CLIENT, SERVER, Lan, Pool, lan, serving
-from .strangers import in_background, need, run
+from .strangers import in_background, missing, need, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ON_LINK = ("--interface", "eth0")
 BEHIND = "10.99.0.1"
+NETWORKD = Path("/lib/systemd/systemd-networkd")
+NETWORK = """\
+[Match]
+Name=eth0
+[Network]
+Address={address}/24
+DHCPServer=yes
+LinkLocalAddressing=no
+IPv6AcceptRA=no
+[DHCPServer]
+PoolOffset=100
+PoolSize=20
+EmitDNS=no
+SendOption=224:string:192.0.2.224
+SendVendorOption=224:string:192.0.2.43
+SendVendorOption=226:string:HQ
+"""
+ALONE = """\
+ip addr flush dev eth0
+mount -t tmpfs none /run && mount -o remount,bind,ro /sys
+mkdir -p /run/systemd/network /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp
+chown -R systemd-network /run/systemd/netif
+cp {file} /run/systemd/network && exec {program}
+"""
+"""In the mount namespace that `ip netns exec` makes: a place of its own, and no udev to wait for. The address is
+systemd's to give, and stays when it ends."""
 MAC = "02:00:00:00:00:07"
 
 
@@ -63,6 +89,23 @@ def test_udhcpd(vendor: str, server: str, exclusive: bool, tmp_path: Path, netwo
 
     assert (server, exclusive) == (igel["server"], igel["exclusive"])
     assert ("global", False) == (old["server"], old["exclusive"])
+
+
+def test_systemd_networkd(tmp_path: Path, network: Lan) -> None:
+    """The DHCP server of systemd: option 224 for everybody, another one inside option 43."""
+    if not NETWORKD.exists():
+        missing("systemd-networkd is not there")
+    file = tmp_path / "10-eth0.network"
+    file.write_text(NETWORK.format(address=SERVER))
+    start = ("ip", "netns", "exec", network.server, "sh", "-c", ALONE.format(file=file, program=NETWORKD))
+    environment = {"SYSTEMD_LOG_LEVEL": "debug", "SYSTEMD_LOG_TARGET": "console"}
+    with in_background(*start, env=environment) as daemon:
+        daemon.wait_for("DHCPv4 server: STARTED")
+        igel = _igel(network.umslab(*ON_LINK))
+        old = _igel(network.umslab(*ON_LINK, "--firmware", "11.03.500"))
+
+    assert ("192.0.2.43", "HQ") == (igel["server"], igel["tag"])
+    assert ("192.0.2.224", None) == (old["server"], old["tag"])
 
 
 @pytest.mark.parametrize("kind", [ServerKind.DNSMASQ, ServerKind.DHCPD])
