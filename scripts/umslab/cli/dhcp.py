@@ -46,7 +46,18 @@ Firmware = Annotated[str, typer.Option(metavar="VERSION", help="IGEL OS: 12.x, 1
 Code = Annotated[int | None, typer.Option(metavar="CODE", help="Code of this option of OS 12.7.2 (unpublished, D11).")]
 
 
-@app.command()
+def _examples(*lines: str) -> str:
+    """The end of a verb's help."""
+    return "\b\nExamples:\n" + "\n".join(f"    {line}" for line in lines)
+
+
+@app.command(
+    epilog=_examples(
+        "umslab dhcp encode --server ums.lab.example --tag HQ --for dnsmasq",
+        "umslab dhcp encode --server 192.0.2.10 --exclusive --for kea --json",
+        "umslab dhcp encode --server 192.0.2.10 --scope vendor --for hex",
+    )
+)
 def encode(
     *,
     server: Annotated[str, typer.Option(metavar="HOST", help="The UMS: a host name or an address.")],
@@ -56,12 +67,24 @@ def encode(
         bool, typer.Option("--exclusive", help="Global options 224 and 226 do not count (D5).")
     ] = False,
     scope: Annotated[Scope, typer.Option(help="Options 224 and 226, option 43, or both.")] = Scope.BOTH,
+    as_json: JsonOption = False,
 ) -> None:
     """Print the configuration of a DHCP server, or bytes, that let IGEL OS find its UMS."""
-    print(configuration(Wanted(server, tag, exclusive=exclusive, scope=scope), kind), end="")
+    text = configuration(Wanted(server, tag, exclusive=exclusive, scope=scope), kind)
+    if as_json:
+        print_json("encoded", {"for": kind, "configuration": text})
+    else:
+        print(text, end="")
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "umslab dhcp decode 01:01:01:e0:0a:31:39:32:2e:30:2e:32:2e:31:30",
+        "umslab dhcp decode '224=\"ums.example\"' 43=e0:03:75:6d:73 --firmware 11.x",
+        "umslab dhcp decode /var/lib/dhcp/dhclient.leases --json",
+        "umslab dhcp decode capture.pcapng",
+    )
+)
 def decode(
     what: Annotated[
         list[str],
@@ -98,7 +121,13 @@ def decode(
     _print_notes(samples)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "ip netns exec umslab-lab umslab dhcp lease --interface eth0",
+        "ip netns exec umslab-lab umslab dhcp lease --interface eth0 --hold",
+        "umslab dhcp lease --relay 127.0.0.1 --giaddr 127.0.0.2 --clients 100 --json",
+    )
+)
 def lease(
     *,
     interface: Annotated[str, typer.Option(metavar="IF", help="Ask on this interface of a network namespace.")] = "",
@@ -162,7 +191,7 @@ def _lease(plan: LeasePlan, *, as_json: bool) -> Leased:
         raise UserError(str(error)) from None
 
 
-@app.command()
+@app.command(epilog=_examples("umslab dhcp leases", "umslab dhcp leases --under /mnt --firmware 11.03.500 --json"))
 def leases(
     *,
     under: Annotated[Path, typer.Option(metavar="DIR", help="Look below this folder, such as a mounted disk.")] = Path(
@@ -173,6 +202,8 @@ def leases(
 ) -> None:
     """Show the leases that dhclient, systemd-networkd and NetworkManager left here, and what IGEL OS makes of them."""
     version = parse_firmware(firmware)
+    if not under.is_dir():
+        raise UserError(f"{under} is no folder")
     result = find_leases(under)
     views = [(path, sample, interpret(sample.options, version)) for path, sample in result.found]
     if as_json:

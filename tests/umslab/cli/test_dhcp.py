@@ -23,13 +23,14 @@ def _dhcp(*arguments: str, stdin: str = "") -> Any:
 
 @pytest.mark.parametrize("verb", [(), ("encode",), ("decode",), ("lease",), ("leases",)])
 def test_help(verb: tuple[str, ...]) -> None:
-    """Every verb explains itself; the first with examples to copy."""
+    """Every verb explains itself, with examples to copy."""
     done = _dhcp(*verb, "--help")
 
     assert (0, "") == (done.returncode, done.stderr)
     assert "Usage:" in done.stdout
-    if not verb:
-        assert 10 == sum("umslab dhcp " in line for line in done.stdout.splitlines())
+    examples = [line for line in done.stdout.partition("Examples:")[2].splitlines() if "umslab dhcp " in line]
+    assert len(examples) >= (9 if not verb else 2)
+    assert all(f"umslab dhcp {' '.join(verb)}" in line for line in examples)
 
 
 @pytest.mark.parametrize("kind", ["dnsmasq", "dhcpd", "kea", "windows", "hex"])
@@ -39,6 +40,8 @@ def test_encode(kind: str) -> None:
 
     assert (0, "") == (done.returncode, done.stderr)
     assert "D5" in done.stdout
+    shown = json.loads(_dhcp("encode", "--server", "ums", "--for", kind, "--json").stdout)["encoded"]
+    assert (kind, True) == (shown["for"], "D2" in shown["configuration"])
 
 
 def test_what_encode_prints_decode_reads() -> None:
@@ -158,3 +161,6 @@ def test_no_leases(tmp_path: Path) -> None:
 
     assert 0 == done.returncode
     assert "No client of this machine left a lease" in done.stdout
+
+    gone = _dhcp("leases", "--under", str(tmp_path / "gone"))
+    assert (1, f"umslab: {tmp_path / 'gone'} is no folder\n") == (gone.returncode, gone.stderr)
