@@ -65,9 +65,13 @@ class UdpDoor(DhcpDoor):
 
     async def receive(self) -> list[bytes]:
         """Wait for datagrams, from whomever: the client knows its server."""
-        await trio.lowlevel.checkpoint()
-        while not (received := self._endpoint.receive_nowait(AT_A_TIME)):
+        await trio.lowlevel.checkpoint_if_cancelled()
+        received = self._endpoint.receive_nowait(AT_A_TIME)
+        if received:
+            await trio.lowlevel.cancel_shielded_checkpoint()  # waiting is a turn for others too
+        while not received:
             await self._endpoint.until_readable()
+            received = self._endpoint.receive_nowait(AT_A_TIME)
         return [one.payload for one in received]
 
     def close(self) -> None:
