@@ -150,8 +150,9 @@ def _value(code: int, text: str) -> bytes:
 def _of_bytes(data: bytes, form: Form) -> Samples:
     if not data:
         raise UnreadableError("there are no bytes to decode")
-    if form is Form.MESSAGE or (form is Form.AUTO and data[_COOKIE_AT : _COOKIE_AT + 4] == COOKIE):
-        return _of_message(data)
+    at = max(0, data.find(COOKIE) - _COOKIE_AT)  # a frame copied from Wireshark has headers before the message
+    if form is Form.MESSAGE or (form is Form.AUTO and data[at + _COOKIE_AT :].startswith(COOKIE)):
+        return _of_message(data[at:])
     if form is Form.OPTIONS or (form is Form.AUTO and _looks_like_options(data)):
         found = read_field(data.removeprefix(COOKIE))
         remarks = () if found.problem is None else (f"damaged: {found.problem}; what stands before that counts",)

@@ -61,6 +61,14 @@ def test_messages(*, binary: bool) -> None:
     assert "the ACK from 192.0.2.1 for 00:E0:C5:00:00:01, 192.0.2.50" == sample.title
 
 
+def test_frames() -> None:
+    """A message is found behind the headers that Wireshark copies with it."""
+    frame = ethernet(ip(write_message(message(MessageType.ACK, SERVER))), vlans=1)
+    (sample,) = read_samples(frame.hex().encode()).found
+
+    assert SERVER in sample.options
+
+
 def test_remarks_about_packing() -> None:
     """How options were packed is told."""
     data = write_message(message(MessageType.ACK, Option(43, b"\xe0\x03ums" + bytes((9, 250)) + bytes(250))))
