@@ -70,9 +70,9 @@ def test_refused_without_i_own(case: str, network: Lan, tmp_path: Path) -> None:
     with arriving(network) as seen:
         refused = device(network, tmp_path, *arguments)
         run("ip", "netns", "exec", network.client, sys.executable, "-c", LAST.format(UMS))
-        at, first = seen.wait_for(f"{CLIENT}.*> {re.escape(UMS)}.*")
+        at, first = seen.wait_for(rf"IP \S+ > {re.escape(UMS)}\.\d+: .*")
 
-        assert "UDP, length 0" in first.group(), first.group()
+        assert "UDP, length 0" in first.group(), first.group()  # nothing before the last datagram
         assert (3, expected) == (refused.code, reasons(refused, source))
         sentence = f"{UMS} is outside this machine: if it is yours, say so with --i-own {UMS} (or its name)"
         assert sentence in refused.out
