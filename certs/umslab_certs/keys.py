@@ -128,6 +128,6 @@ def spki_digest(public_key: CertificatePublicKeyTypes) -> str:
     return hashlib.sha256(der).hexdigest()
 
 
-def signature_hash(key: PrivateKey) -> SignatureHash:
+def signature_hash(key: PrivateKey | PublicKey) -> SignatureHash:
     """Choose the hash a key signs with: SHA-512 for RSA (C1), for EC the one as long as the curve."""
-    return hashes.SHA512() if isinstance(key, rsa.RSAPrivateKey) else _CURVE_HASHES[key.curve.name]
+    return hashes.SHA512() if isinstance(key, rsa.RSAPrivateKey | rsa.RSAPublicKey) else _CURVE_HASHES[key.curve.name]

@@ -64,7 +64,8 @@ class TargetPolicy:
         if devices > MOST_DEVICES_OUTSIDE or busiest > MOST_ARRIVALS_OUTSIDE:
             raise TargetRefusedError(
                 f"{address} is outside this machine: a fleet there has at most {MOST_DEVICES_OUTSIDE} devices, "
-                f"of which at most {MOST_ARRIVALS_OUTSIDE} arrive in a second; this one has {devices} and {busiest}"
+                f"of which at most {MOST_ARRIVALS_OUTSIDE} arrive in a second, unless the server proves that it is an "
+                f"umslab started for load; this one has {devices} and {busiest}"
             )
 
     def check_datagram(self, address: str, unit_id: UnitId | None = None) -> None:

@@ -67,6 +67,8 @@ class Surroundings:
     """Addresses from which the user lets this server announce itself; none: those it listens on, where that is free."""
     control_socket: bool = True
     service_model: ServiceModel | None = None
+    for_load: bool = False
+    """Its operator started it to be put under load, which it proves to fleets from other machines."""
     """How slow the server is on purpose; None: not at all."""
 
 
@@ -223,6 +225,7 @@ class UmsServer:
             version=self._version,
             server_name=self._name,
             service_model=self._world.service_model,
+            for_load=self._world.for_load,
         )
 
     async def _serve(

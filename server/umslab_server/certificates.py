@@ -15,6 +15,7 @@ from umslab_certs.client_authority import ClientAuthority
 from umslab_certs.device_communication import TCKEY, DeviceCommunication
 from umslab_certs.errors import CertificateError, Fault
 from umslab_certs.keys import KeyType, check_strength, key_type
+from umslab_certs.load_proof import sign_load_proof
 from umslab_certs.pkcs7 import encode_certs_only
 from umslab_certs.store import WebCertificates
 from umslab_certs.tls import server_context
@@ -129,6 +130,10 @@ class Certificates:
     def authority(self) -> Authority:
         """Who issues device certificates."""
         return self._clients.authority
+
+    async def prove_load(self, nonce: bytes) -> bytes:
+        """Sign the proof that this server was started for load. Raises `CertificateError`."""
+        return await self._executor.run(lambda: sign_load_proof(self._web.identity_file, nonce))
 
     @property
     def token(self) -> CommunicationToken:

@@ -232,7 +232,12 @@ class World:
 
 
 def surroundings(
-    network: Network, *, real: bool = False, control: bool = False, service_model: ServiceModel | None = None
+    network: Network,
+    *,
+    real: bool = False,
+    control: bool = False,
+    service_model: ServiceModel | None = None,
+    for_load: bool = False,
 ) -> Surroundings:
     """The world of a test server: everything inline, virtual dates unless `real`."""
     return Surroundings(
@@ -245,6 +250,7 @@ def surroundings(
         check_time=real,
         control_socket=control,
         service_model=service_model,
+        for_load=for_load,
     )
 
 
@@ -257,12 +263,13 @@ async def open_world(
     control: bool = False,
     memory: MemoryNetwork | None = None,
     service_model: ServiceModel | None = None,
+    for_load: bool = False,
 ) -> AsyncIterator[World]:
     """Run a server on `path`; doing so again is a restart, on the same network if it is given."""
     memory = memory or MemoryNetwork(latency=0.001)
     server_network: Network = TrioNetwork() if real else memory.host(SERVER)
     used = chosen or config()
-    around = surroundings(server_network, real=real, control=control, service_model=service_model)
+    around = surroundings(server_network, real=real, control=control, service_model=service_model, for_load=for_load)
     server = UmsServer(used, StateFolder(path / "server"), around, version="test")
     scope = trio.CancelScope()
 

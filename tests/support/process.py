@@ -38,6 +38,8 @@ class ServerProcess:
     port: int = 0
     os11_port: int = 0
     file_transfer_port: int = 0
+    inside: Sequence[str] = ()
+    """What starts it elsewhere, such as in a network namespace."""
     about: dict[str, Any] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     process: subprocess.Popen[str] | None = None
@@ -46,7 +48,7 @@ class ServerProcess:
     def start(self) -> None:
         """Start it and wait until it accepts connections; raises `RuntimeError` with its output when it does not."""
         ports = ("--port", self.port, "--os11-port", self.os11_port, "--file-transfer-port", self.file_transfer_port)
-        command = [*UMSLAB, "serve", "--state", str(self.state), *map(str, ports), *self.arguments]
+        command = [*self.inside, *UMSLAB, "serve", "--state", str(self.state), *map(str, ports), *self.arguments]
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=clean_environment()
         )

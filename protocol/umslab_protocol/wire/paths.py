@@ -14,5 +14,6 @@ WS_CONNECT = f"{DEVICE_CONNECTOR}/ws-connect"  # E2
 FILES = f"{DEVICE_CONNECTOR}/files"  # ours (FU2 says HTTPS, not where); below it the SHA-256 of the content
 FILE_TRANSFER = "/ums_filetransfer"  # E7: OS 11; below it the SHA-256 of the content (ours)
 REGISTRATION_TOKEN = f"{DEVICE_CONNECTOR}/registration-token"  # SIMULATED (A6, NP12)
+LOAD_PROOF = "/umslab/load-proof"  # SIMULATED, of no product: see wire/load_proof.py
 CHECK_STATUS = "/ums/check-status"  # E10
 INFO = "/info"  # E11

@@ -106,6 +106,10 @@ def serve(
             help="TOML file: workers, queue and service times of a simulated busy server. Off without it.",
         ),
     ] = None,
+    for_load: Annotated[
+        bool,
+        typer.Option("--for-load", help="Fleets of any size may come, also from other machines: it is proved to them."),
+    ] = False,
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Let addresses other than loopback be listened on.")
     ] = False,
@@ -139,7 +143,7 @@ def serve(
     folder = StateFolder((state or DEFAULT_STATE).absolute() / "server")
     try:
         named = _speaking_from(mdns_on or [], loaded)
-        run = partial(_run, mdns_on=named, policy=policy, service_model=slowness)
+        run = partial(_run, mdns_on=named, policy=policy, service_model=slowness, for_load=for_load)
         run_async(run, loaded, folder, ready_file)
     except InvalidValueError as error:
         raise UserError(str(error), exit_codes.USAGE) from None
@@ -196,6 +200,7 @@ async def _run(
     mdns_on: tuple[str, ...],
     policy: TargetPolicy,
     service_model: ServiceModel | None,
+    for_load: bool,
 ) -> None:
     raise_descriptor_limit()
     world = Surroundings(
@@ -207,13 +212,14 @@ async def _run(
         authentication=plugins.load(AUTHENTICATION_GROUP, config.enrolment.authentication),
         mdns_on=mdns_on,
         service_model=service_model,
+        for_load=for_load,
     )
     server = UmsServer(config, folder, world, version=__version__)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, server, nursery.cancel_scope)
         ready: Ready = await nursery.start(server.run)
         tune_interpreter()
-        _announce(ready, folder, ready_file, service_model)
+        _announce(ready, folder, ready_file, service_model, for_load=for_load)
         nursery.start_soon(_cancel_when_over, ready, nursery.cancel_scope)
 
 
@@ -233,7 +239,9 @@ async def _stop_on_signal(server: UmsServer, scope: trio.CancelScope) -> None:
             break
 
 
-def _announce(ready: Ready, folder: StateFolder, ready_file: Path | None, service_model: ServiceModel | None) -> None:
+def _announce(
+    ready: Ready, folder: StateFolder, ready_file: Path | None, service_model: ServiceModel | None, *, for_load: bool
+) -> None:
     about = {
         "version": 1,
         "addresses": ready.addresses,
@@ -252,6 +260,8 @@ def _announce(ready: Ready, folder: StateFolder, ready_file: Path | None, servic
     if service_model is not None:
         queue = "a queue without limit" if service_model.queue is None else f"a queue of {service_model.queue}"
         more += f"  slow on purpose       {service_model.workers} workers, {queue} (--service-model)\n"
+    if for_load:
+        more += "  started for load      fleets of any size may come, also from other machines\n"
     print(
         f"umslab {__version__}: a simulated UMS, not affiliated with IGEL\n"
         f"  listening on          {', '.join(ready.addresses)}\n"

@@ -27,6 +27,8 @@ class Job(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ca_hash: str = ""
     own: tuple[str, ...] = ()
     """Hosts outside the machine that the user owns."""
+    proved: bool = False
+    """The owned addresses are those of a server that has proved that it was started for load."""
     nameservers: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
     state: str = ""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,12 +15,16 @@ from umslab.fleet.job import Job, Told
 from umslab.fleet.machine import this_machine
 from umslab.fleet.probing import check_target, probe
 from umslab.fleet.processes import run_here, run_in_processes
+from umslab.fleet.proving import check_proof
+from umslab.fleet.shard import trust_modes
 from umslab.fleet.state import FleetStateError
 from umslab.fleet.steering import steered
 from umslab.one_device import owned_addresses
 from umslab_agent.fleet.arrivals import busiest_second
 from umslab_certs.files import make_private_folder
 from umslab_protocol.values.host_port import parse_host_port
+from umslab_protocol.wire.load_proof import NONCE_BYTES
+from umslab_runtime.clock import SystemClock
 from umslab_runtime.folder_lock import FolderInUseError, hold_folder
 from umslab_runtime.net_fleet import FleetNetwork
 from umslab_runtime.policy import TargetPolicy
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from umslab.fleet.steering import Answer
     from umslab_agent.fleet.plan import Plan
     from umslab_agent.fleet.report import RunReport
+    from umslab_protocol.values.host_port import HostPort
     from umslab_runtime.net_trio import TrioNetwork
 
 LOOPBACK = "127.0.0.1"
@@ -54,9 +60,23 @@ async def launch(
     target = parse_host_port(job.target)
     policy = TargetPolicy(await owned_addresses(job.own))
     network = FleetNetwork(policy)
-    local = await check_target(
-        network, target, policy, devices=job.scenario.devices, busiest=busiest_second(plan.arrivals)
+
+    async def prove(there: HostPort) -> None:
+        await check_proof(
+            network,
+            there,
+            trust_modes(job)["strongest"],
+            nonce=secrets.token_bytes(NONCE_BYTES),
+            now=SystemClock().utc(),
+        )
+
+    checked = await check_target(
+        network, target, policy, devices=job.scenario.devices, busiest=busiest_second(plan.arrivals), prove=prove
     )
+    if checked.proved:
+        # Nobody else has proved anything: the fleet goes nowhere but there, whatever a server hands out.
+        job = msgspec.structs.replace(job, own=checked.proved, proved=True)
+        tell(Told(say=f"{target} has proved that it was started for load: no limits, and nobody else is called"))
     backend, repeats = await probe(network, target, proxied=proxied)
     job = msgspec.structs.replace(job, backend=backend, repeats_requests=repeats, metered=metrics is not None)
     if not (job.token or job.ca_hash):
@@ -66,7 +86,7 @@ async def launch(
         async with _asked_over(job.state, network, metrics, tell) as asked:
             if processes == 1:
                 return await run_here(msgspec.structs.replace(job, key_workers=cores), tell, asked=asked)
-            jobs = shared_out(job, processes, local=local, cores=cores)
+            jobs = shared_out(job, processes, local=checked.local, cores=cores)
             return await run_in_processes(plan, jobs, tell, asked=asked)
 
 

@@ -7,20 +7,25 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import trio
+from msgspec import Struct
 
+from umslab.fleet.proving import NotProvedError
 from umslab_agent.fleet.report import Backend
 from umslab_agent.link import CONNECT_TIMEOUT
 from umslab_certs.tls import blind_context
 from umslab_protocol.errors import RemoteProtocolError
+from umslab_protocol.values.host_port import HostPort
 from umslab_protocol.wire import paths
 from umslab_protocol.wire.request_id import REQUEST_HEADER
 from umslab_runtime.dial_tls import dial_tls
 from umslab_runtime.http_client import HttpClientConnection, close_quietly
 from umslab_runtime.network import DialError
+from umslab_runtime.policy import TargetRefusedError
 from umslab_runtime.tls import TLSError
 
 if TYPE_CHECKING:
-    from umslab_protocol.values.host_port import HostPort
+    from collections.abc import Awaitable, Callable
+
     from umslab_runtime.http import Response
     from umslab_runtime.net_trio import TrioNetwork
     from umslab_runtime.policy import TargetPolicy
@@ -29,21 +34,46 @@ _REQUEST_ID = "fleet-probe"
 _PATIENCE = 10.0
 
 
-async def check_target(
-    network: TrioNetwork, target: HostPort, policy: TargetPolicy, *, devices: int, busiest: int
-) -> bool:
-    """Ask the target policy for every address of the target; tells whether it is this machine.
+class Checked(Struct, frozen=True):
+    """What the target policy has to say."""
 
-    Raises `TargetRefusedError`. A name without an address passes: the run will tell.
+    local: bool = False
+    """All addresses of the target are this machine."""
+    proved: tuple[str, ...] = ()
+    """Addresses of a server that has proved that it was started for load; none when no limit had to be lifted."""
+
+
+async def check_target(
+    network: TrioNetwork,
+    target: HostPort,
+    policy: TargetPolicy,
+    *,
+    devices: int,
+    busiest: int,
+    prove: Callable[[HostPort], Awaitable[None]],
+) -> Checked:
+    """Ask the target policy for every address of the target, and a server for its proof where a limit needs one.
+
+    `prove` raises `NotProvedError`. Raises `TargetRefusedError`. A name without an address passes: the run will tell.
     """
     try:
         addresses = await network.resolve(target.host)
     except DialError:
-        return False
+        return Checked()
     for address in addresses:
         policy.check(address)
-        policy.check_load(address, devices, busiest)
-    return bool(addresses) and all(address == "::1" or address.startswith("127.") for address in addresses)
+    proved = False
+    for address in addresses:
+        try:
+            policy.check_load(address, devices, busiest)
+        except TargetRefusedError as refused:
+            try:
+                await prove(HostPort(address, target.port))
+            except NotProvedError as why:
+                raise TargetRefusedError(f"{refused}. No proof: {why}") from None
+            proved = True
+    local = bool(addresses) and all(address == "::1" or address.startswith("127.") for address in addresses)
+    return Checked(local, tuple(addresses) if proved else ())
 
 
 async def probe(network: TrioNetwork, target: HostPort, *, proxied: bool) -> tuple[Backend, bool]:

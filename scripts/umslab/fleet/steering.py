@@ -97,9 +97,10 @@ def check_rate(per_second: float, most: float) -> None:
 def most_per_second(job: Job) -> float:
     """Return the highest rate that the target policy lets a person ask for.
 
-    Who owns a host outside may be on the way there: then its limits hold, whatever a person asks for later.
+    Who owns a host outside may be on the way there: then its limits hold, whatever a person asks for later, unless the
+    server has proved that it was started for load.
     """
-    return MOST_ARRIVALS_OUTSIDE if job.own else MOST_PER_SECOND
+    return MOST_ARRIVALS_OUTSIDE if job.own and not job.proved else MOST_PER_SECOND
 
 
 def find_device(devices: Sequence[PlannedDevice], text: str) -> PlannedDevice:

@@ -13,6 +13,7 @@ from umslab_server.certificates import encode_issued
 from umslab_server.front.automatic import AutomaticFront
 from umslab_server.front.est import Est
 from umslab_server.front.files import FileFront, by_certificate
+from umslab_server.front.load_proof import LoadProofFront
 from umslab_server.front.pages import Pages
 from umslab_server.front.routes import Router, build_table
 from umslab_server.front.turns import QueuedSessions, Turns
@@ -48,8 +49,9 @@ def build_front(
     version: str,
     server_name: str,
     service_model: ServiceModel | None = None,
+    for_load: bool = False,
 ) -> Front:
-    """Build it; without a service model nothing waits for a turn."""
+    """Build it; without a service model nothing waits for a turn. `for_load`: it proves that it may be loaded."""
     turns = None if service_model is None else Turns(service_model, host.clock)
     est = Est(
         services.enrolment,
@@ -70,7 +72,10 @@ def build_front(
     pages = Pages(services.status, version)
     files = FileFront(services.files, by_certificate(services.sessions))
     automatic = AutomaticFront(services.automatic, enrolment=services.connectors.enrolment)
-    table = build_table(est, ws_connect, pages, files, automatic, est_alias=config.enrolment.alias)
+    load_proof = LoadProofFront(services.certificates) if for_load else None
+    table = build_table(
+        est, ws_connect, pages, files, automatic, load_proof=load_proof, est_alias=config.enrolment.alias
+    )
     return Front(
         router=Router(table if turns is None else turns.wrap(table)), est=est, ws_connect=ws_connect, turns=turns
     )

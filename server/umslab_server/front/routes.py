@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from umslab_server.front.automatic import AutomaticFront
     from umslab_server.front.est import Est
     from umslab_server.front.files import FileFront
+    from umslab_server.front.load_proof import LoadProofFront
     from umslab_server.front.pages import Pages
     from umslab_server.front.ws_connect import WsConnect
 
@@ -78,6 +79,7 @@ def build_table(
     files: FileFront | None = None,
     automatic: AutomaticFront | None = None,
     *,
+    load_proof: LoadProofFront | None = None,
     est_alias: bool,
 ) -> dict[str, dict[str, Handler]]:
     """Lay out the paths; `est_alias` also offers EST at RFC 7030's own place."""
@@ -93,6 +95,8 @@ def build_table(
         table[f"{base}/simplereenroll"] = {"POST": est.simplereenroll}
     if automatic is not None:
         table[paths.REGISTRATION_TOKEN] = {"POST": automatic.post}
+    if load_proof is not None:
+        table[paths.LOAD_PROOF] = {"POST": load_proof.post}
     if files is not None:
         table[f"{paths.FILES}/"] = {"GET": files.get}
     return table

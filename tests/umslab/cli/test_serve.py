@@ -222,6 +222,15 @@ def test_slow_on_purpose(fresh: ServerProcess, tmp_path: Path) -> None:
     assert "slow on purpose       50 workers, a queue without limit" in "".join(fresh.lines)
 
 
+def test_started_for_load(fresh: ServerProcess) -> None:
+    """`--for-load` says so, and the path of the proof is there, which it is not otherwise."""
+    fresh.arguments = (*QUICK_KEYS, "--for-load")
+    fresh.start()
+
+    assert "started for load" in "".join(fresh.lines)
+    assert b"405 " in _get(fresh, "/umslab/load-proof")[:13]
+
+
 def test_a_wrong_service_model(tmp_path: Path) -> None:
     """The line, the key, and exit code 2; nothing is started."""
     (tmp_path / "slow.toml").write_text("workers = 5\nqueues = 3\n")
