@@ -173,6 +173,14 @@ def listening() -> Iterator[socket.socket]:
         yield listener
 
 
+@contextmanager
+def nobody() -> Iterator[str]:
+    """An address that is taken, and at which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield address_of(taken)
+
+
 def address_of(listener: socket.socket) -> str:
     """Where it listens."""
     host, port = listener.getsockname()

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import socket
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,12 +18,11 @@ from umslab_runtime.dial_tls import dial_tls
 from umslab_runtime.http_client import HttpClientConnection, close_quietly
 from umslab_runtime.net_trio import TrioNetwork
 
-from .nginx import intercepting, passing_through
+from .nginx import intercepting, nobody, passing_through
 from .openssl import SERVER, Authority
 from .ums import EST_PATH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from umslab_protocol.values.failure import Failure
@@ -54,22 +51,13 @@ def _failure(address: str) -> Failure:
     return trio.run(partial(_enrol, address))
 
 
-@contextmanager
-def _nobody() -> Iterator[str]:
-    """An address that is taken, and at which nobody listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        host, port = taken.getsockname()
-        yield f"{host}:{port}"
-
-
 def test_a_proxy_that_ends_tls(ums: Ums, tmp_path: Path) -> None:
     """The server's refusal comes with the id of the request; nginx's own 502 does not, and names nginx."""
     authority = Authority(tmp_path / "pki", "proxy")
     identity = authority.issue("proxy", SERVER)
     with intercepting(tmp_path / "one", identity, ums.address) as address:
         refused = _failure(address)
-    with _nobody() as nobody, intercepting(tmp_path / "two", identity, nobody) as address:
+    with nobody() as nowhere, intercepting(tmp_path / "two", identity, nowhere) as address:
         unreachable = _failure(address)
     way = Way()
 
@@ -83,10 +71,10 @@ def test_a_proxy_that_passes_tls_through(ums: Ums, tmp_path: Path) -> None:
     """The server's refusal is its own; a connection that is dropped before TLS is the proxy's, when there is one."""
     with passing_through(tmp_path / "one", ums.address) as address:
         refused = _failure(address)
-    with _nobody() as nobody, passing_through(tmp_path / "two", nobody) as address:
+    with nobody() as nowhere, passing_through(tmp_path / "two", nowhere) as address:
         dropped = _failure(address)
-    with _nobody() as nobody:
-        gone = _failure(nobody)
+    with nobody() as nowhere:
+        gone = _failure(nowhere)
 
     assert [Side.SERVER, Side.PROXY, Side.PROXY] == [
         attribute(failure, Way(proxied=True)) for failure in (refused, dropped, gone)
