@@ -79,6 +79,8 @@ class DeviceSessions:
         """Messages of devices by type."""
         self.sent: Counter[type] = Counter()
         """Messages to devices by type, without `welcome`."""
+        self.mismatches = 0
+        """Hellos that named another unit ID than the certificate of their connection; each was refused."""
         reach.presence.on_deregistered = self._deregistered
 
     def stop(self) -> None:
@@ -171,6 +173,7 @@ class DeviceSessions:
             self._reach.presence.tell_deleted(session)
             return
         if hello.unitID != session.unit_id:
+            self.mismatches += 1
             session.close(CloseCode.REFUSED, "hello names another unit ID than the certificate")
             return
         self._reach.join(session)

@@ -80,6 +80,8 @@ class ServerMetrics:
 
     def _messages(self) -> Iterator[Metric]:
         heard, said = self.services.sessions.messages, self.services.sessions.sent
+        mismatches = self.services.sessions.mismatches
+        yield counter("umslab_identity_mismatches", "Hellos of another device than the certificate's.", mismatches)
         yield counters("umslab_messages_received", "Messages of devices by type.", ("type",), _by_tag(heard))
         yield counters("umslab_messages_sent", "Messages to devices by type.", ("type",), _by_tag(said))
 

@@ -208,7 +208,7 @@ class TestSessions:
             assert len(await world.events("device-disconnected")) == 1
 
     async def test_hello_of_another(self, tmp_path: Path, autojump_clock: MockClock) -> None:
-        """A hello that names another device than the certificate ends the session, and nobody is online."""
+        """A hello that names another device than the certificate ends the session, is counted, and nobody is online."""
         async with open_world(tmp_path) as world:
             endpoint = Endpoint(1)
             line = await world.open(endpoint, await world.certificate(endpoint), unit_id=unit_id(2))
@@ -220,6 +220,7 @@ class TestSessions:
                 closed.reason,
             ) == (CloseCode.REFUSED, "hello names another unit ID than the certificate")
             assert len(world.services.presence) == 0
+            assert world.services.sessions.mismatches == 1
 
     async def test_without_hello(self, tmp_path: Path, autojump_clock: MockClock) -> None:
         """Who opens and says nothing is closed with 4008 after ten seconds."""
