@@ -23,6 +23,8 @@ SPARE_DESCRIPTORS = 100
 """For everything but connections."""
 PORTS_OF_AN_ADDRESS = 28_000
 """Linux lends 32768 to 60999 to callers."""
+PORTS = "ports a source address"
+"""The name of that need."""
 BASE_BYTES = 70 * 1024 * 1024
 """A process without a device."""
 DEVICE_BYTES = 50 * 1024
@@ -121,7 +123,7 @@ def estimate(plan: Plan, machine: Machine, *, processes: int = 1) -> Estimate:
                 advice=f"--processes {wanted}, or raise the limit (ulimit -n)",
             ),
             Need(
-                name="ports a source address",
+                name=PORTS,
                 needed=most_ports,
                 available=machine.ports,
                 unit="",

@@ -6,11 +6,13 @@ from __future__ import annotations
 import secrets
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from umslab.fleet.crowd import WorkerError
 from umslab.fleet.job import Job, Told
 from umslab.fleet.machine import this_machine
 from umslab.fleet.probing import check_target, probe
@@ -21,6 +23,7 @@ from umslab.fleet.state import FleetStateError
 from umslab.fleet.steering import steered
 from umslab.one_device import owned_addresses
 from umslab_agent.fleet.arrivals import busiest_second
+from umslab_agent.fleet.resources import PORTS, estimate
 from umslab_certs.files import make_private_folder
 from umslab_protocol.values.host_port import parse_host_port
 from umslab_protocol.wire.load_proof import NONCE_BYTES
@@ -36,10 +39,12 @@ if TYPE_CHECKING:
     from umslab.fleet.steering import Answer
     from umslab_agent.fleet.plan import Plan
     from umslab_agent.fleet.report import RunReport
+    from umslab_agent.fleet.resources import Machine
     from umslab_protocol.values.host_port import HostPort
     from umslab_runtime.net_trio import TrioNetwork
 
 LOOPBACK = "127.0.0.1"
+FIRST_SOURCE = IPv4Address("127.0.1.1")
 PIN_ON_FIRST_USE = "nobody vouches for the server: each device pins the root that answers first (--token checks it)"
 
 
@@ -77,6 +82,8 @@ async def launch(
         # Nobody else has proved anything: the fleet goes nowhere but there, whatever a server hands out.
         job = msgspec.structs.replace(job, own=checked.proved, proved=True)
         tell(Told(say=f"{target} has proved that it was started for load: no limits, and nobody else is called"))
+    if not checked.local:
+        check_ports(plan, this_machine())
     backend, repeats = await probe(network, target, proxied=proxied)
     job = msgspec.structs.replace(job, backend=backend, repeats_requests=repeats, metered=metrics is not None)
     if not (job.token or job.ca_hash):
@@ -115,6 +122,20 @@ async def _asked_over(
         listener.close()
 
 
+def check_ports(plan: Plan, machine: Machine) -> None:
+    """Raise `WorkerError` when the plan needs more ports than one address of this machine has.
+
+    Only a server on this machine is called from an address for each process; another one sees them all at one, unless
+    the plan gives devices addresses.
+    """
+    for need in estimate(plan, machine).needs:
+        if need.name == PORTS and not need.fits:
+            raise WorkerError(
+                f"outside this machine all processes call from one address, which has {machine.ports} ports, and "
+                f"{need.needed:.0f} devices would need one each: give the scenario `addresses` of this machine"
+            )
+
+
 @contextmanager
 def _held(state: str) -> Iterator[None]:
     """Hold the state folder, if there is one: two fleets would be the same devices."""
@@ -134,13 +155,17 @@ def _held(state: str) -> Iterator[None]:
 
 
 def shared_out(job: Job, processes: int, *, local: bool, cores: int) -> list[Job]:
-    """Return the jobs of the processes: shards of the job's shard, each calling a local server from its own address."""
+    """Return the jobs of the processes: shards of the job's shard, each calling a local server from its own address.
+
+    Another shard's processes on this machine have others, so that each address has all its ports for itself.
+    """
+    first = FIRST_SOURCE + (job.shard - 1) * processes
     return [
         msgspec.structs.replace(
             job,
             shard=job.shard + number * job.of,
             of=job.of * processes,
-            source=f"127.0.1.{number + 1}" if local else "",
+            source=str(first + number) if local else "",
             key_workers=max(1, cores // processes),
         )
         for number in range(processes)

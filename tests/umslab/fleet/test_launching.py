@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from umslab.fleet.crowd import WorkerError
 from umslab.fleet.job import Job, Told
-from umslab.fleet.launching import launch, shared_out
+from umslab.fleet.launching import check_ports, launch, shared_out
 from umslab.fleet.state import FleetStateError
 from umslab_agent.fleet.plan import make_plan
-from umslab_agent.fleet.scenario import Scenario
+from umslab_agent.fleet.resources import Machine
+from umslab_agent.fleet.scenario import Ramp, Scenario
 from umslab_runtime.folder_lock import hold_folder
 from umslab_runtime.policy import TargetRefusedError
 
@@ -29,9 +33,28 @@ def test_jobs_partition_the_shard() -> None:
     devices = [device for one in jobs for device in plan.part(one.shard, one.of).devices]
 
     assert sorted(device.index for device in plan.part(2, 3).devices) == sorted(device.index for device in devices)
-    assert ["127.0.1.1", "127.0.1.2", "127.0.1.3", "127.0.1.4"] == [one.source for one in jobs]
+    assert ["127.0.1.5", "127.0.1.6", "127.0.1.7", "127.0.1.8"] == [one.source for one in jobs]
     assert {2} == {one.key_workers for one in jobs}
     assert {""} == {one.source for one in shared_out(job, 4, local=False, cores=1)}
+
+
+def test_addresses_are_each_for_one_process() -> None:
+    """However many there are, and however many shards run on this machine."""
+    jobs = [Job(scenario=SCENARIO, target="localhost:1", shard=shard, of=3) for shard in (1, 2, 3)]
+    sources = [ip_address(one.source) for job in jobs for one in shared_out(job, 256, local=True, cores=1)]
+
+    assert 3 * 256 == len(set(sources))
+    assert all(source.is_loopback for source in sources)
+
+
+def test_ports_outside_this_machine() -> None:
+    """Processes do not add any there; addresses of the plan do."""
+    many = Scenario(devices=30, arrivals=Ramp(seconds=60))
+    apart = msgspec.structs.replace(many, addresses=("10.9.9.0/30",))
+    machine = Machine(cores=2, memory_bytes=2**32, ports=20)
+    check_ports(make_plan(apart), machine)
+    with pytest.raises(WorkerError, match="has 20 ports, and 30 devices would need one each"):
+        check_ports(make_plan(many), machine)
 
 
 @pytest.mark.parametrize("processes", [1, 2])

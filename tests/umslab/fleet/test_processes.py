@@ -42,6 +42,27 @@ async def test_two_are_one_fleet(tmp_path: Path) -> None:
     assert {6} == set(levels)
 
 
+@pytest.mark.parametrize("addresses", [(), ("127.7.7.0/29",)], ids=["each its own", "those of the plan"])
+async def test_source_addresses_are_used(tmp_path: Path, addresses: tuple[str, ...]) -> None:
+    """Each process calls from an address of its own, or its devices from those that the plan gives them."""
+    scenario = Scenario(devices=8, arrivals=AtOnce(), addresses=addresses)
+    plan = make_plan(scenario)
+    async with open_lab(tmp_path, real=True) as lab:
+        await lab.mass_key()
+        jobs = shared_out(Job(scenario=scenario, target=str(lab.target), auth_key="mass-key"), 2, local=True, cores=1)
+        report = await run_in_processes(plan, jobs, lambda _: None)
+        seen = {one.unit_id: one.last_ip for one in await lab.services.registry.list_devices()}
+    planned = {
+        device.persona.unit_id: device.address or job.source
+        for job in jobs
+        for device in plan.part(job.shard, job.of).devices
+    }
+
+    assert 8 == report.measured.managed_once
+    assert planned == seen
+    assert (6 if addresses else 2) == len(set(seen.values()))
+
+
 async def test_one_that_cannot_run_ends_all(tmp_path: Path) -> None:
     """Its reason is told, and no process is left."""
     before = _children()
