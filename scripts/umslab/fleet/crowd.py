@@ -67,7 +67,8 @@ class Crowd:
             self._said.add(told.say)
             self._tell(Told(say=told.say))
         known = self._latest()
-        if told.levels is not None and len(known) == len(self.workers) and known[0] is told:
+        first = next((worker.latest for worker in self.workers if not worker.over), None)
+        if told.levels is not None and len(known) == len(self.workers) and told is first:
             self._tell(add_levels(known))
 
     async def answer(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +77,7 @@ class Crowd:
         known = self._latest()
         if len(known) < len(self.workers):
             raise ControlError(NOT_YET)
-        each: Sequence[dict[str, Any] | None] = [args] * len(known)
+        each: Sequence[dict[str, Any] | None] = [None if worker.lost else args for worker in self.workers]
         if isinstance(asked, Rate):
             check_rate(asked.per_second, self._most_per_second)
             to_come = [(one.levels or {}).get(Condition.PLANNED, 0) for one in known]
@@ -88,6 +89,10 @@ class Crowd:
         answers, errors = await self._ask(name, each)
         if errors and (not answers or name in _OF_ALL):
             raise errors[0]
+        if name == "status":
+            answers += [msgspec.to_builtins(worker.latest) for worker in self.workers if worker.lost]
+        if not answers:
+            raise ControlError(GONE, "gone")
         return join(name, answers)
 
     async def _ask(
@@ -119,13 +124,16 @@ class Worker:
         self.ready = trio.Event()
         self.report: RunReport | None = None
         self.latest: Told | None = None
+        self.over = False
+        """It has ended."""
+        self.lost = ""
+        """Why there is no report, though its devices were under way; empty as long as all is well."""
         self._job = job
         self._crowd = crowd
         self._process: trio.Process | None = None
         self._saying = trio.Lock()
         self._asked: dict[int, Reply[dict[str, Any]]] = {}
         self._requests = 0
-        self._over = False
 
     async def start(self) -> None:
         """Start it, and give it its job."""
@@ -147,7 +155,7 @@ class Worker:
 
     async def ask(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
         """Ask it. Raises `ControlError` for what it refuses, and when it is gone or silent."""
-        if self._over:
+        if self.over:
             raise ControlError(GONE, "gone")
         self._requests += 1
         number = self._requests
@@ -166,7 +174,7 @@ class Worker:
             self._process.send_signal(signal.SIGINT)
 
     async def listen(self) -> None:
-        """Take what it tells, to its end. Raises `WorkerError` when it ends without a report."""
+        """Take what it tells, to its end. Raises `WorkerError` when it ends before its devices were under way."""
         process = self._process
         assert process is not None and process.stdout is not None  # noqa: PT018, S101 - it was started
         buffer = bytearray()
@@ -179,12 +187,25 @@ class Worker:
                     self._told(msgspec.json.decode(line, type=Told))
             code = await process.wait()
         finally:
-            self._over = True
+            self.over = True
             for reply in self._asked.values():
                 reply.fail(ControlError(GONE, "gone"))
             await end_process(process)
         if self.report is None:
-            raise WorkerError(f"a process of the fleet ended with code {code} and without a report")
+            self._lose(f"a process of the fleet ended with code {code} and without a report")
+
+    @property
+    def devices(self) -> int:
+        """How many it has, once they are under way."""
+        return 0 if self.latest is None else sum((self.latest.levels or {}).values())
+
+    def _lose(self, why: str) -> None:
+        """Go on without it: nobody knows what became of its devices. Raises `WorkerError` when none was under way."""
+        if self.latest is None:
+            raise WorkerError(why)
+        self.lost = f"{why}: its {self.devices} devices are lost"
+        self.latest = msgspec.structs.replace(self.latest, levels={Condition.FAILED: self.devices}, glance=None)
+        self._crowd.told(Told(say=self.lost))
 
     def _told(self, told: Told) -> None:
         if told.error:

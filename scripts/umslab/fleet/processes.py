@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from umslab.fleet.crowd import Crowd
+from umslab.fleet.crowd import Crowd, WorkerError
 from umslab.fleet.recording import make_report
 from umslab.fleet.shard import Shard
 from umslab_agent.fleet.merging import merge_measured
@@ -81,7 +81,8 @@ async def run_in_processes(
 ) -> RunReport:
     """Run each job in a process of its own and merge what they measured; inside `asked` all can be asked together.
 
-    Raises `WorkerError`.
+    A process that dies on the way takes its devices with it: they are planned, and nothing is known of them. Raises
+    `WorkerError` for one that cannot run at all, and when none is left.
     """
     crowd = Crowd(plan, jobs, tell)
     workers = crowd.workers
@@ -99,12 +100,17 @@ async def run_in_processes(
                 await worker.say(str(begin).encode())
         nursery.cancel_scope.cancel()
     reports = [worker.report for worker in workers if worker.report is not None]
+    lost = [worker for worker in workers if worker.lost]
+    if not reports:
+        raise WorkerError(lost[0].lost)
+    measured = merge_measured([report.measured for report in reports])
+    measured.devices += sum(worker.devices for worker in lost)
     return make_report(
         plan,
-        merge_measured([report.measured for report in reports]),
+        measured,
         backend=jobs[0].backend,
         started=started,
-        notes=[note for report in reports for note in report.notes],
+        notes=[*(worker.lost for worker in lost), *(note for report in reports for note in report.notes)],
         interrupted=any(shard.interrupted for report in reports for shard in report.shards),
         processes=len(jobs),
     )

@@ -153,7 +153,7 @@ async def test_an_ended_process_is_told() -> None:
     crowd = Crowd(make_plan(SCENARIO), [Job(scenario=SCENARIO, target="localhost:1")], _)
     (worker,) = crowd.workers
     worker.latest = Told(levels={"planned": 400})
-    worker._over = True
+    worker.over = True
     with pytest.raises(ControlError, match="has ended already"):
         await crowd.answer("status", {})
 

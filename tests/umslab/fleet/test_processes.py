@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -17,13 +19,19 @@ from umslab.fleet.job import Job, Told
 from umslab.fleet.launching import shared_out
 from umslab.fleet.processes import run_here, run_in_processes
 from umslab_agent.fleet.plan import make_plan
+from umslab_agent.fleet.report import outcome
 from umslab_agent.fleet.scenario import AtOnce, Onboard, Scenario, Steady
 
 SCENARIO = Scenario(devices=6, arrivals=AtOnce(), phases=(Onboard(), Steady(seconds=2.5)))
 
 
-def _children() -> set[str]:
-    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+def _children() -> set[int]:
+    """Processes that this one has started, in whichever thread."""
+    found: set[int] = set()
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # it has just ended
+            found |= set(map(int, (thread / "children").read_text().split()))
+    return found
 
 
 async def test_two_are_one_fleet(tmp_path: Path) -> None:
@@ -61,6 +69,33 @@ async def test_source_addresses_are_used(tmp_path: Path, addresses: tuple[str, .
     assert 8 == report.measured.managed_once
     assert planned == seen
     assert (6 if addresses else 2) == len(set(seen.values()))
+
+
+async def test_one_that_dies_takes_its_own_devices_only(tmp_path: Path) -> None:
+    """The others go on to their end, and the report says what is missing in it."""
+    scenario = Scenario(devices=6, arrivals=AtOnce(), phases=(Onboard(), Steady(seconds=4)))
+    told: list[Told] = []
+    killed: list[int] = []
+    before = _children()
+
+    def listen(one: Told) -> None:
+        told.append(one)
+        if not killed and (one.levels or {}).get("managed") == 6:
+            killed.append(min(_children() - before))
+            os.kill(killed[0], signal.SIGKILL)
+
+    async with open_lab(tmp_path, real=True) as lab:
+        await lab.mass_key()
+        jobs = shared_out(Job(scenario=scenario, target=str(lab.target), auth_key="mass-key"), 2, local=True, cores=1)
+        report = await run_in_processes(make_plan(scenario), jobs, listen)
+    last = [one.levels for one in told if one.levels is not None][-1]
+
+    assert ("code -9", "its 3 devices are lost") == tuple(
+        words for words in ("code -9", "its 3 devices are lost") if words in report.notes[0]
+    )
+    assert (6, 3) == (report.measured.devices, report.measured.managed_once)
+    assert outcome(report).failed
+    assert 3 == last["failed"]
 
 
 async def test_one_that_cannot_run_ends_all(tmp_path: Path) -> None:

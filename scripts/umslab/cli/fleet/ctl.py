@@ -32,7 +32,7 @@ from umslab.cli.output import (
 )
 from umslab.fleet.job import Told
 from umslab.fleet.live import picture
-from umslab.fleet.steering import socket_of
+from umslab.fleet.steering import MOST_PER_SECOND, socket_of
 from umslab.printable import printable
 
 app = typer.Typer(no_args_is_help=True, help=help_text(__doc__), **SETTINGS)
@@ -74,6 +74,9 @@ def rate(
     as_json: JsonOption = False,
 ) -> None:
     """Let the devices that are to come yet arrive at this rate."""
+    if not 0 < per_second <= MOST_PER_SECOND:
+        limits = f"above 0 and at most {MOST_PER_SECOND:g} devices a second"
+        raise UserError(f"a rate is {limits}; `umslab fleet ctl pause` holds arrivals back", exit_codes.USAGE)
     found = _ask(state, "rate", per_second=per_second)
     _say(found, f"{found['to_come']} devices are to come, {found['per_second']:g} a second", as_json=as_json)
 

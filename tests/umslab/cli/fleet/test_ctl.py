@@ -109,6 +109,8 @@ def test_a_fleet_in_several_processes_is_one(server: ServerProcess, tmp_path: Pa
         (("status",), 1, "no fleet runs on"),
         (("disconnect", "--site", "a", "--circuit", "a/1"), 2, "one way"),
         (("disconnect", "--for", "soon"), 2, "--for"),
+        (("rate", "0"), 2, "`umslab fleet ctl pause` holds arrivals back"),
+        (("rate", "nan"), 2, "above 0"),
     ],
 )
 def test_what_cannot_be_is_told(tmp_path: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
