@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import structlog
 import trio
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ MAX_ANSWER_BYTES = 512 * 1024 * 1024
 MAX_CLIENTS = 64
 _LONGEST_SOCKET_PATH = 107  # sun_path of Linux, less its NUL
 _BREATHER_SECONDS = 0.1
-
-log = structlog.get_logger(__name__)
 
 
 class ControlError(Exception):
@@ -96,7 +93,9 @@ class ControlServer:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise
         except Exception:
-            log.exception("defect: a control command ended by an error of ours")
+            import structlog  # noqa: PLC0415 - clients are short-lived, and log nothing
+
+            structlog.get_logger(__name__).exception("defect: a control command ended by an error of ours")
             return _error("defect", "an error inside the server; its log has the details")
 
 

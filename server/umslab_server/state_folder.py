@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from umslab_certs.files import make_private_folder
 from umslab_runtime.folder_lock import FolderInUseError, hold_folder
 
 if TYPE_CHECKING:
@@ -82,6 +81,8 @@ class StateFolder:
 
         A restore that was killed at its last step is finished here; one that was killed before is forgotten.
         """
+        from umslab_certs.files import make_private_folder  # noqa: PLC0415 - who only asks a server needs no certificates
+
         try:
             if not self.path.exists() and self.restored.exists():
                 self.restored.rename(self.path)

@@ -35,6 +35,9 @@ VERBS = {
     "demo": "Show all of it at work, in less than a minute.",
 }
 
+MANY_MODULES = {"fleet", "ctl"}
+"""Verbs that are packages; their `main` puts them together."""
+
 app = typer.Typer(
     name="umslab",
     help=f"A lab version of the IGEL world: a simulated UMS server and simulated endpoints.\n\n{NOT_AFFILIATED}",
@@ -80,7 +83,8 @@ def main() -> None:
         _refuse_unreadable(sys.argv[1:])
         verb, *arguments = sys.argv[1:] or ["--help"]
         if verb in VERBS:
-            chosen: typer.Typer = import_module(f"umslab.cli.{verb.replace('-', '_')}").app
+            place = f"{verb}.main" if verb in MANY_MODULES else verb.replace("-", "_")
+            chosen: typer.Typer = import_module(f"umslab.cli.{place}").app
             chosen(arguments, prog_name=f"umslab {verb}")
         app([verb, *arguments], prog_name="umslab")
     except UserError as error:

@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What verbs print: tables for people, versioned JSON for machines, errors that say what to do."""
+"""What verbs print: tables for people, versioned JSON for machines, errors that say what to do.
+
+Every verb needs this module, and few need all of it: Trio and rich are loaded by the functions that use them, because
+to load both takes a script that calls `umslab` in a loop longer than most answers.
+"""
+
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
@@ -8,17 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
-import trio
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from umslab import exit_codes
 from umslab.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from rich.console import Console
+    from rich.text import Text
 
 T = TypeVar("T")
 JSON_VERSION = 1
@@ -63,6 +68,8 @@ class UserError(Exception):
 
 def run_async(main: Callable[..., Awaitable[T]], *args: Any) -> T:
     """Run with Trio; of errors that come in groups, the first is raised alone, so that it can be told in a sentence."""
+    import trio
+
     try:
         return trio.run(main, *args)
     except BaseExceptionGroup as group:
@@ -92,6 +99,8 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, em
     if len(lines) > MANY_ROWS:
         _print_columns([list(headings), *lines])
         return
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         table.add_column(heading, no_wrap=heading in {"unit ID", "key", "id", "token"})
@@ -109,6 +118,9 @@ def _print_columns(lines: list[list[str]]) -> None:
 
 def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
     """Print names and values, one a line."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, value in pairs:
         table.add_row(Text(name, style="bold"), cell(value))
@@ -129,9 +141,13 @@ def _words(value: object) -> str:
 
 
 def _text(words: str) -> Text:
+    from rich.text import Text
+
     return Text(words, style="dim" if words == NOTHING else "")
 
 
 def console() -> Console:
     """A console that never wraps a table into unreadability where nobody watches."""
+    from rich.console import Console
+
     return Console(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=False)

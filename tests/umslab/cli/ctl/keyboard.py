@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from umslab.cli.ctl import app
+from umslab.cli.ctl.main import app
 from umslab.cli.output import UserError
 
 if TYPE_CHECKING:
