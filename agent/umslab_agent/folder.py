@@ -210,9 +210,7 @@ class DeviceFolder:
         if mark is None:
             return None
         if self._facts is None or self._facts[0] != mark:
-            certificate = self._load_identity()[1]
-            kind = key_type(check_strength(certificate.public_key()))
-            self._facts = mark, (certificate.not_valid_before_utc, certificate.not_valid_after_utc, kind)
+            self._facts = mark, _facts_of(self._load_identity()[1])
         return self._facts[1]
 
     def identity_serial(self) -> str:
@@ -227,6 +225,7 @@ class DeviceFolder:
             raise CertificateError(Fault.MISMATCHED, "a certificate came, but no request was under way")
         self.shelf.write(_IDENTITY, identity_to_pem(request[0], [certificate]))
         self.shelf.remove(_REQUEST)
+        self._facts = self.shelf.mark(_IDENTITY), _facts_of(certificate)
 
     # Whom it trusts.
 
@@ -303,6 +302,11 @@ class DeviceFolder:
         """Forget everything but who it is: reset to factory defaults (J1)."""
         self.inbox.remove()
         self.forget()
+
+
+def _facts_of(certificate: Certificate) -> tuple[datetime, datetime, KeyType]:
+    kind = key_type(check_strength(certificate.public_key()))
+    return certificate.not_valid_before_utc, certificate.not_valid_after_utc, kind
 
 
 @lru_cache(maxsize=64)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
@@ -33,6 +34,8 @@ MAX_DEPTH = 8
 
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
 
+_REMEMBERED = 128
+"""Certificates that are not parsed again: the roots that all devices of a fleet are shown."""
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _WEAK_HASHES = ("md5", "sha1")
 
@@ -63,9 +66,14 @@ def parse_certificate(der: bytes, what: str = "the certificate") -> x509.Certifi
     look at a foreign certificate can raise.
     """
     with reading(what):
-        certificate = x509.load_der_x509_certificate(der)
-        _ = (certificate.subject, certificate.issuer, certificate.extensions, certificate.public_key())
-        _ = (certificate.signature_hash_algorithm, certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+        return _parse(der)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _parse(der: bytes) -> x509.Certificate:
+    certificate = x509.load_der_x509_certificate(der)
+    _ = (certificate.subject, certificate.issuer, certificate.extensions, certificate.public_key())
+    _ = (certificate.signature_hash_algorithm, certificate.not_valid_before_utc, certificate.not_valid_after_utc)
     return certificate
 
 
