@@ -10,65 +10,54 @@ import sys
 import time
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import trio
 from prometheus_client.parser import text_string_to_metric_families
 
-from umslab.bench.worker import PAGE
-from umslab_runtime.control import connect_control
+from umslab.bench.command_process import CommandProcess, ask
 
-_START_SECONDS = 60.0
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+KEY = "bench-key"
+"""The mass-deployment key of devices."""
 _QUICK = ("certificates.root_key=p-256", "certificates.web_key=p-256")
 
 
-class ServerProcess:
+class ServerProcess(CommandProcess):
     """`umslab serve` on a state folder; it is ready when this is made."""
 
-    def __init__(self, state: Path, *arguments: str) -> None:
-        self._state = state
+    def __init__(self, state: Path, *, port: int = 0, settings: Iterable[str] = ()) -> None:
+        """`port` 0 is any; a server after a restart has that of the one before."""
+        self.state = state
         ready = state / "ready.json"
         state.mkdir(parents=True, exist_ok=True)
         ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "umslab", "serve", "--state", str(state), "--port", "0", "--metrics", "0"]
-        command += ["--ready-file", str(ready), "--log-level", "error", *arguments]
-        command += [word for setting in _QUICK for word in ("--set", setting)]
-        self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            if "state folder" in line:
-                break
-        else:
-            raise RuntimeError("`umslab serve` did not start")
+        command = ["serve", "--state", str(state), "--port", str(port), "--metrics", "0"]
+        command += ["--ready-file", str(ready), "--log-level", "error"]
+        super().__init__(*command, *(word for setting in (*_QUICK, *settings) for word in ("--set", setting)))
+        self.wait_for("state folder")
         self._about: dict[str, Any] = json.loads(ready.read_text())
         self.port = int(self._about["addresses"][0].rpartition(":")[2])
-        self.root = Path(self._about["root"])
 
     def ask(self, name: str, /, **args: Any) -> Any:
         """Ask over the control socket."""
+        return ask(Path(self._about["control"]), name, **args)
 
-        async def call() -> Any:
-            async with connect_control(Path(self._about["control"])) as client:
-                return await client.call(name, **args)
-
-        return trio.run(call)
+    def count_managed(self) -> int:
+        """How many devices are online, have said what they are, and have confirmed their settings."""
+        listed = self.ask("devices.list")
+        return sum(
+            one["state"] == "online" and one["config_changes"] == "APPLIED" and bool(one["info"]) for one in listed
+        )
 
     def listing_seconds(self) -> float:
         """How long `umslab ctl devices list` takes, its own start included."""
-        command = [sys.executable, "-m", "umslab", "ctl", "devices", "list", "--state", str(self._state)]
+        command = [sys.executable, "-m", "umslab", "ctl", "devices", "list", "--state", str(self.state)]
         began = time.perf_counter()
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)  # noqa: S603
         return time.perf_counter() - began
-
-    def resident(self) -> int:
-        """Resident memory in bytes."""
-        return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * PAGE
-
-    def cpu_seconds(self) -> float:
-        """CPU time so far, of the process and the kernel for it."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / 100
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Scrape: name of the sample -> labels in one string -> value."""
@@ -89,14 +78,11 @@ class ServerProcess:
 
     def stop(self) -> None:
         """End it in order."""
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(60)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        assert self._process.stderr is not None
-        self._process.stderr.close()
+        self.end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self.end(signal.SIGKILL)
 
 
 def percentile_between(before: dict[str, float], after: dict[str, float], percent: float) -> float:
