@@ -12,6 +12,7 @@ from umslab.bench import connections as connections_bench
 from umslab.bench import dhcp as dhcp_bench
 from umslab.bench import fleet as fleet_bench
 from umslab.bench import messages as messages_bench
+from umslab.bench import soak as soak_bench
 from umslab.bench import sweep as sweep_bench
 from umslab.bench.report import report
 
@@ -83,6 +84,24 @@ def fleet(
     """Onboarding and reconnect storms of managed devices against `umslab serve`, and what each costs it."""
     measures = fleet_bench.run(count=count, rounds=rounds, progress=_progress)
     raise SystemExit(report("fleet", measures, as_json=as_json))
+
+
+@app.command()
+def soak(
+    count: Annotated[
+        int, typer.Option("--devices", min=10, max=19_000, help="Devices on one server process.")
+    ] = 19_000,
+    minutes: Annotated[float, typer.Option(min=0.05, max=1440, help="How long all are there.")] = 30,
+    rate: Annotated[float, typer.Option(min=1, max=1000, help="Devices a second that come, and come back.")] = 50,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Many devices at once for a long time, a command to all, and a server that is killed and started again.
+
+    With --minutes 66 or more it also waits for one heartbeat of each device: they come once an hour at the most.
+    """
+    measures = soak_bench.run(count=count, minutes=minutes, rate=rate, progress=_progress)
+    raise SystemExit(report("soak", measures, as_json=as_json))
 
 
 def _progress(line: str) -> None:

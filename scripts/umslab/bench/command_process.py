@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,18 +50,27 @@ class CommandProcess:
             self._lines.put(line)
         self._lines.put(None)
 
-    def wait_for(self, said: str, *, within: float = _SAID_WITHIN) -> None:
-        """Return as soon as it says this. Raises `RuntimeError` when it ends, or does not within so many seconds."""
+    def wait_for(self, said: str) -> None:
+        """Return as soon as it says this. Raises `RuntimeError` when it ends, or does not within a quarter of an hour."""
+        if not self.says(said, within=_SAID_WITHIN):
+            raise self._error(said)
+
+    def says(self, said: str, *, within: float) -> bool:
+        """Whether it says this within so many seconds. Raises `RuntimeError` when it ends."""
+        until = time.monotonic() + within
         while True:
             try:
-                line = self._lines.get(timeout=within)
+                line = self._lines.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
-                line = None
+                return False
             if line is None:
-                raise RuntimeError(f"`umslab {self._verb}` did not say {said!r}, but:\n{''.join(self._latest)}")
+                raise self._error(said)
             self._latest = [*self._latest, line][-_LINES_SHOWN:]
             if said in line:
-                return
+                return True
+
+    def _error(self, said: str) -> RuntimeError:
+        return RuntimeError(f"`umslab {self._verb}` did not say {said!r}, but:\n{''.join(self._latest)}")
 
     def resident(self) -> int:
         """Resident memory in bytes."""

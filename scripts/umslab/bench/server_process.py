@@ -35,6 +35,7 @@ class ServerProcess(CommandProcess):
         state.mkdir(parents=True, exist_ok=True)
         ready.unlink(missing_ok=True)
         command = ["serve", "--state", str(state), "--port", str(port), "--metrics", "0"]
+        command += ["--os11-port", "0", "--file-transfer-port", "0"]
         command += ["--ready-file", str(ready), "--log-level", "error"]
         super().__init__(*command, *(word for setting in (*_QUICK, *settings) for word in ("--set", setting)))
         self.wait_for("state folder")
@@ -71,6 +72,10 @@ class ServerProcess(CommandProcess):
             for sample in family.samples:
                 found.setdefault(sample.name, {})[",".join(sample.labels.values())] = sample.value
         return found
+
+    def received(self, message: str) -> float:
+        """How many messages of this type devices have sent."""
+        return self.metrics().get("umslab_messages_received_total", {}).get(message, 0.0)
 
     def lag(self) -> dict[str, float]:
         """The buckets of the event-loop lag: upper bound -> how many were at most so late, since the start."""
