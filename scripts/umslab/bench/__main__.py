@@ -92,7 +92,7 @@ def soak(
         int, typer.Option("--devices", min=10, max=19_000, help="Devices on one server process.")
     ] = 19_000,
     minutes: Annotated[float, typer.Option(min=0.05, max=1440, help="How long all are there.")] = 30,
-    rate: Annotated[float, typer.Option(min=1, max=1000, help="Devices a second that come, and come back.")] = 50,
+    rate: Annotated[float, typer.Option(min=10, max=1000, help="Devices a second that come, and come back.")] = 50,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:

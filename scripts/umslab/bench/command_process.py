@@ -21,7 +21,7 @@ from umslab_runtime.control import connect_control
 if TYPE_CHECKING:
     from typing import Self
 
-_SAID_WITHIN = 900.0
+_SAID_WITHIN = 3600.0
 _END_SECONDS = 120.0
 _LINES_SHOWN = 10
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -51,7 +51,7 @@ class CommandProcess:
         self._lines.put(None)
 
     def wait_for(self, said: str) -> None:
-        """Return as soon as it says this. Raises `RuntimeError` when it ends, or does not within a quarter of an hour."""
+        """Return as soon as it says this. Raises `RuntimeError` when it ends, or does not within an hour."""
         if not self.says(said, within=_SAID_WITHIN):
             raise self._error(said)
 

@@ -26,7 +26,7 @@ def test_it_runs_small() -> None:
     document = json.loads(done.stdout)
 
     assert done.returncode in {0, 99}, done.stderr
-    assert 7 == len(document["measures"])
+    assert 8 == len(document["measures"])
     assert all(measure["product"] > 0 and measure["other"] > 0 for measure in document["measures"])
     assert "Traceback" not in done.stderr
 
