@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
-from tests.support.process import run_umslab
+from tests.support.process import clean_environment, run_umslab
 
 VERBS = [
     (),
@@ -101,3 +104,26 @@ def test_a_misspelled_variable_is_not_ignored(name: str) -> None:
 
     assert 2 == done.returncode
     assert name in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("verb", "unwanted"),
+    [
+        ((), {"trio", "rich", "cryptography", "structlog", "sqlalchemy", "pydantic"}),
+        (("ctl", "devices", "list"), {"rich", "structlog", "sqlalchemy", "h11", "umslab_agent"}),
+    ],
+    ids=" ".join,
+)
+def test_only_what_is_asked_for_is_loaded(verb: tuple[str, ...], unwanted: set[str]) -> None:
+    """A script that calls the command in a loop does not wait for libraries that it does not use."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "umslab", *verb, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=clean_environment(),
+    )
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+
+    assert set() == loaded & unwanted
+    assert "umslab" in loaded
