@@ -95,7 +95,8 @@ class ControlServer:
         except Exception:
             import structlog  # noqa: PLC0415 - clients are short-lived, and log nothing
 
-            structlog.get_logger(__name__).exception("defect: a control command ended by an error of ours")
+            log = structlog.get_logger(__name__)
+            log.exception("defect: a control command ended by an error of ours")
             return _error("defect", "an error inside the server; its log has the details")
 
 
