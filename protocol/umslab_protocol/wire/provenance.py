@@ -44,7 +44,7 @@ FORMATS: tuple[FormatSource, ...] = (
     FormatSource("authentication token of automatic registration", Provenance.SIMULATED, "A6, NP12"),
     FormatSource("frames and greeting on TCP 30001 and 30005", Provenance.SIMULATED, "G19, NP3-NP5"),
     FormatSource("TCP port 30003 and tickets for files of OS 11", Provenance.SIMULATED, "E7, FU1, NP3"),
-    FormatSource("proof that a server was started for load", Provenance.SIMULATED, "ours; a real UMS has no such path"),
+    FormatSource("proof that a server was started for load", Provenance.SIMULATED, "NP32"),
     FormatSource("/ums/check-status", Provenance.DOCUMENTED, "E10, ST1, ST2"),
     FormatSource("/info", Provenance.DOCUMENTED, "E11 (product name text)"),
     FormatSource("A record igelrmserver", Provenance.DOCUMENTED, "D1, D8"),

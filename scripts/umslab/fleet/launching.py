@@ -59,7 +59,8 @@ async def launch(
 ) -> RunReport:
     """Run the job, in so many processes. `plan` is the job's; `metrics` the port on which Prometheus asks.
 
-    Raises `TargetRefusedError` before a packet is sent, `FleetStateError`, `ListenError`, `WorkerError`, and
+    Raises `TargetRefusedError` before a packet is sent to who may not be called, and before a device starts where a
+    limit would need a proof; `FleetStateError`, `ListenError`, `WorkerError`, and
     `ValueError` for an owned host without an address.
     """
     target = parse_host_port(job.target)
