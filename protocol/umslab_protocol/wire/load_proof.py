@@ -2,7 +2,8 @@
 """The proof that a server is an umslab whose operator started it to be put under load.
 
 Provenance: SIMULATED (NP32), and no imitation of anything of IGEL's: a real UMS has no such path, so that it can never
-give the proof. Who asks sends a nonce; the server answers with a signature by the key of its TLS certificate over 84 bytes:
+give the proof. Who asks sends a nonce; the server answers with a signature by the key of its TLS certificate over 84
+bytes:
 
     20 bytes   "umslab load proof 1" and a line feed: nothing else that this key signs begins so
     32 bytes   the nonce: an old answer is worth nothing
