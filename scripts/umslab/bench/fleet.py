@@ -85,6 +85,9 @@ def _product(folder: Path, count: int) -> Run:
     few = max(10, count // _FEW)
     with ServerProcess(folder / "server") as server:
         server.ask("keys.create", kind="mass", chosen=KEY)
+        with FleetProcess(server, folder / "few", devices=few, first_index=count) as beside:
+            beside.begins(2)
+            beside.finish()
         with FleetProcess(server, folder / "many", devices=count) as fleet:
             onboarding = _storm(server, fleet)
             onboardings = _rate(fleet)
