@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from umslab_protocol.values.unit_id import MacAddress, UnitId
     from umslab_protocol.wire.probes import Probe, RegisterOrder
-    from umslab_runtime.streams import Address, Transport
+    from umslab_runtime.streams import Address, Stream
     from umslab_runtime.udp import Received, UdpEndpoint
 
 AT_ONCE = 512
@@ -132,23 +132,24 @@ class Answering:
                 self._take(received)
             self._answer_scans()
 
-    async def answer_over_tcp(self, transport: Transport, destination: str) -> None:
+    async def answer_over_tcp(self, stream: Stream, destination: str) -> None:
         """Answer one scan that came over TCP, on the same connection (T14), and close it.
 
-        `destination` is the address that was called. Whatever the other side does, this ends within `TCP_SECONDS`.
+        `destination` is the address that was called. Whatever the other side does, this ends within `TCP_SECONDS`, and
+        no more is read than the probe is long.
         """
         try:
             with trio.move_on_after(TCP_SECONDS):
-                probe = read_probe(await _receive_exactly(transport, HEAD_BYTES))
+                probe = read_probe(await _receive_exactly(stream, HEAD_BYTES))
                 if probe.unit_id is None:
                     answers = [device.scan_answer(probe.nonce) for device in self._asked_by_scan(destination)]
                     self.counters["scans"] += len(answers)
-                    await transport.send_all(b"".join(answers))
-                    await transport.aclose()
+                    await stream.send_all(b"".join(answers))
+                    await stream.aclose()
         except (RemoteProtocolError, trio.BrokenResourceError):
             self.counters["malformed"] += 1
         finally:
-            transport.abort()
+            stream.abort()
 
     # Inside.
 
@@ -218,11 +219,11 @@ class Answering:
         self.counters[what] += 1
 
 
-async def _receive_exactly(transport: Transport, size: int) -> bytes:
+async def _receive_exactly(stream: Stream, size: int) -> bytes:
     """Receive so many bytes; raises `RemoteProtocolError` when the stream ends before."""
     data = b""
     while len(data) < size:
-        some = await transport.receive_some(size - len(data))
+        some = await stream.receive_some(size - len(data))
         if not some:
             raise RemoteProtocolError("the connection ended inside a probe", code="bad-length")
         data += some

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -21,15 +22,20 @@ from umslab_protocol.values.firmware import FirmwareVersion
 from umslab_protocol.values.unit_id import MacAddress, UnitId
 from umslab_protocol.wire.magic_packet import WAKE_PORT
 from umslab_protocol.wire.probes import PROBE_PORT
+from umslab_runtime.connections import Room, StreamServer
+from umslab_runtime.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from umslab_agent.persona import Persona
     from umslab_agent.unit import Unit
     from umslab_runtime.network import Network
+    from umslab_runtime.streams import HttpStream, Stream
 
 ASLEEP = frozenset({State.SUSPENDED, State.OFF})
+MOST_SCANS = 8
+"""Scans over TCP at a time."""
 GONE = frozenset({State.REBOOTING, State.FAILED})
 """Neither awake nor able to be woken; a device that failed for good is not simulated any more."""
 
@@ -51,6 +57,8 @@ class Nowhere:
 
     wakeable: frozenset[State] = frozenset({State.SUSPENDED})
     """States in which the device stays until it is woken up."""
+    answer_scan: Callable[[Stream], Awaitable[None]] | None = None
+    """Answers a scan over TCP (T14); None: no scan finds it."""
 
     def update(self, unit: Unit, state: State, wake: Callable[[], None]) -> None:
         """The device is in this state now; `wake` is called when a magic packet for it comes while it sleeps."""
@@ -66,6 +74,7 @@ class Nearby(Nowhere):
         self, answering: Answering, waking: Waking | None, *, address: str = "", checked: bool = False
     ) -> None:
         """`checked`: it answers online checks too, as OS 11 does (N10)."""
+        self.answer_scan = partial(answering.answer_over_tcp, destination=address)
         self.orders = ScanSource()
         """What a scan that has found the device orders it to do."""
         self._answering = answering
@@ -107,9 +116,26 @@ class Nearby(Nowhere):
             self._waking.stop(MacAddress(persona.mac))
 
 
+class _ScanPort(StreamServer):
+    """TCP 30005 of a device that takes no calls there."""
+
+    def __init__(self, answer_scan: Callable[[Stream], Awaitable[None]]) -> None:
+        super().__init__(context=None, room=Room(Limits(connections=MOST_SCANS, handshakes=MOST_SCANS)))
+        self._answer_scan = answer_scan
+
+    async def converse(self, stream: HttpStream, *, crowded: bool) -> None:
+        """Answer one scan."""
+        if not crowded:
+            await self._answer_scan(stream)
+
+
 @asynccontextmanager
 async def open_nearby(network: Network, where: Whereabouts, *, checked: bool = False) -> AsyncIterator[Nearby]:
-    """Give one device a place on the link as long as the block lasts. Raises `ListenError`, `TargetRefusedError`."""
+    """Give one device a place on the link as long as the block lasts. Raises `ListenError`, `TargetRefusedError`.
+
+    A device that is `checked` has a listener of its own on TCP 30005, of any other it is for scans only (T11, T14); on
+    a port that is any free one there is none.
+    """
     with ExitStack() as stack:
         host = "0.0.0.0" if where.interface else where.address
         probes = await network.udp(host, where.probe_port, interface=where.interface)
@@ -119,10 +145,15 @@ async def open_nearby(network: Network, where: Whereabouts, *, checked: bool = F
             wakes = await network.udp(host, where.wake_port, interface=where.interface)
             stack.callback(wakes.close)
             waking = Waking(wakes)
+        address = where.address if where.interface else ""
+        listeners = []
+        if where.probe_port and not checked:
+            listeners.append(await network.listen(where.address, where.probe_port))
+            stack.callback(listeners[0].close)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(answering.run)
+            nursery.start_soon(_ScanPort(partial(answering.answer_over_tcp, destination=address)).serve, listeners)
             if waking is not None:
                 nursery.start_soon(waking.run)
-            address = where.address if where.interface else ""
             yield Nearby(answering, waking, address=address, checked=checked)
             nursery.cancel_scope.cancel()

@@ -114,6 +114,11 @@ class StreamServer(ABC):
     async def converse(self, stream: HttpStream, *, crowded: bool) -> None:
         """Speak on a stream whose handshake is done; the caller closes it. `crowded`: just say that it is too much."""
 
+    async def goes_without_tls(self, transport: Transport) -> bool:
+        """Whether to speak on this connection as it is, though others have TLS; bounded in time as a handshake is."""
+        del transport
+        return False
+
     async def _accept_from(self, listener: Listener, nursery: trio.Nursery) -> None:
         with contextlib.suppress(trio.ClosedResourceError):
             while True:
@@ -146,14 +151,20 @@ class StreamServer(ABC):
         if self._context is None:
             return PlainStream(transport)
         try:
-            stream = transport.wrap_tls(self._context(), server_side=True)
             with trio.move_on_after(self._room.limits.handshake_seconds):
+                if await self.goes_without_tls(transport):
+                    self.counters["without-tls"] += 1
+                    return PlainStream(transport)
+                stream = transport.wrap_tls(self._context(), server_side=True)
                 await stream.do_handshake(self._room.gate)
                 self.counters["handshake-done"] += 1
                 return stream
             refused = TLSError(TLSProblem.TRUNCATED, "the handshake took too long")
         except TLSError as error:
             refused = error
+        except trio.BrokenResourceError as error:
+            refused = TLSError(TLSProblem.TRUNCATED, f"the connection broke before the handshake: {error}")
+        transport.abort()
         self.counters[f"handshake-{refused.problem}"] += 1
         log.info("handshake failed", peer=str(transport.peer), problem=str(refused.problem), detail=refused.detail)
         return None

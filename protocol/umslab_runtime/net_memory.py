@@ -260,7 +260,8 @@ class _Pipe:
     def wake(self) -> None:
         self._lot.unpark_all()
 
-    async def take(self, most: int) -> bytes:
+    async def take(self, most: int, *, leave: bool = False) -> bytes:
+        """With `leave` it is still there afterwards."""
         await trio.lowlevel.checkpoint()
         while True:
             if self.deaf:
@@ -272,7 +273,7 @@ class _Pipe:
             elif self._chunks:
                 at, data = self._chunks[0]
                 if at <= trio.current_time():
-                    return self._pop(data, most)
+                    return data[:most] if leave else self._pop(data, most)
                 await trio.sleep_until(at)
             elif self.ended:
                 if self._end_at <= trio.current_time():
@@ -314,6 +315,11 @@ class MemoryTransport(Transport):
     def wrap_tls(self, context: ssl.SSLContext, *, server_side: bool, server_hostname: str | None = None) -> TLSStream:
         """Put TLS over memory buffers on this connection."""
         return MemoryTLSStream(self, context, server_side=server_side, server_hostname=server_hostname)
+
+    async def peek(self) -> bytes:
+        """Look at the next byte; see `Transport.peek`."""
+        self._check_open()
+        return await self._in.take(1, leave=True)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive at least one byte, or `b""` at the end."""

@@ -93,6 +93,10 @@ class Transport(Stream, trio.abc.HalfCloseableStream):
     __slots__ = ()
 
     @abstractmethod
+    async def peek(self) -> bytes:
+        """Wait for the next byte and return it without taking it, or `b""` at a clean end; errors as `receive_some`."""
+
+    @abstractmethod
     def wrap_tls(self, context: ssl.SSLContext, *, server_side: bool, server_hostname: str | None = None) -> TLSStream:
         """Put TLS on this transport and own it from now on.
 

@@ -107,11 +107,18 @@ class SocketTransport(Transport):
             raise TLSError(TLSProblem.TRUNCATED, f"the connection is gone: {error}") from None
         return SocketTLSStream(tls, self._peer)
 
+    async def peek(self) -> bytes:
+        """Look at the next byte; see `Transport.peek`."""
+        return await self._receive(1, socket.MSG_PEEK)
+
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive at least one byte, or `b""` at the end."""
+        return await self._receive(max_bytes or 16384)
+
+    async def _receive(self, most: int, flags: int = 0) -> bytes:
         while True:
             try:
-                return self._sock.recv(max_bytes or 16384)
+                return self._sock.recv(most, flags)
             except BlockingIOError:
                 pass
             except OSError as error:

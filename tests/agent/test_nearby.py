@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
@@ -11,6 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 from tests.support.lab import SERVER, Lab, LabDevice, open_lab
 from umslab_agent.nearby import Nearby, Whereabouts, open_nearby
 from umslab_protocol.machines.device_life import State
+from umslab_protocol.values.host_port import HostPort
 from umslab_protocol.values.unit_id import MacAddress
 from umslab_protocol.wire.magic_packet import WAKE_PORT, write_magic_packet
 from umslab_protocol.wire.orders import CommandName
@@ -88,3 +90,32 @@ async def test_place_on_the_real_network() -> None:
         where = Whereabouts(address="127.3.0.9", interface=interface, probe_port=0, wake_port=0)
         async with open_nearby(TrioNetwork(), where) as nearby:
             assert isinstance(nearby, Nearby)
+
+
+async def test_os_12_answers_scans_over_tcp_and_nothing_else(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """T11: port 30005 is there for scans; asleep it finds nobody."""
+    async with open_lab(tmp_path) as lab:
+        key = await lab.mass_key()
+
+        async def call(payload: bytes) -> bytes:
+            transport = await lab.server_network.dial(HostPort("devices", PROBE_PORT))
+            await transport.send_all(payload)
+            heard = b""
+            with suppress(trio.BrokenResourceError):
+                while some := await transport.receive_some():
+                    heard += some
+            transport.abort()
+            return heard
+
+        async with open_nearby(lab.device_network, Whereabouts(address="devices")) as nearby:
+            device = lab.device("one", auth_key=key, nearby=nearby)
+            await device.until_managed()
+
+            assert device.device.persona.unit_id == read_scan_answer(await call(write_scan(NONCE, 0))).unit_id
+            assert b"" == await call(b"\x16\x03\x01" + bytes(60))
+            await _order(lab, device, CommandName.SUSPEND, State.SUSPENDED)
+            assert b"" == await call(write_scan(NONCE, 0))
+            device.power_off()
+            await device.over.wait()

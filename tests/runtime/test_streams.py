@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from umslab_protocol.values.host_port import HostPort
+from umslab_runtime.net_memory import MemoryNetwork
+from umslab_runtime.net_trio import TrioNetwork
 from umslab_runtime.streams import RECEIVE_BYTES, Address, Stream, Transport
 
 from .carriers import plain_pair, tls_pair
@@ -37,6 +40,26 @@ async def test_all_streams_are_trio_streams(carrier: Carrier, pki: Pki) -> None:
         assert not any(isinstance(end, trio.abc.HalfCloseableStream) for end in secure)
         assert issubclass(Transport, Stream)
         assert issubclass(Stream, trio.abc.Stream)
+
+
+async def test_looking_at_the_next_byte_takes_nothing() -> None:
+    """On a socket and in memory; at the end there is nothing to look at."""
+    for network, host in ((TrioNetwork(), "127.0.0.1"), (MemoryNetwork().host("here"), "here")):
+        listener = await network.listen(host, 0)
+        with trio.fail_after(60):
+            caller = await network.dial(HostPort(host, listener.address.port))
+            called = await listener.accept()
+            await caller.send_all(b"ab")
+
+            assert (b"a", b"a", b"a") == (await called.peek(), await called.peek(), await called.receive_some(1))
+            assert b"b" == await called.receive_some()
+            await caller.send_eof()
+            assert b"" == await called.peek()
+            called.abort()
+            with pytest.raises(trio.ClosedResourceError):
+                await called.peek()
+        caller.abort()
+        listener.close()
 
 
 async def test_receives_a_whole_record(carrier: Carrier, pki: Pki) -> None:

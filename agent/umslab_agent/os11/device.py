@@ -189,7 +189,13 @@ class Os11Device(LivingDevice):
 
         certificate = await unit.world.executor.run(make)
         if JOB not in unit.jobs:
-            listening = Listening(unit, certificate, role=self._contacting.answering, called=self._called)
+            listening = Listening(
+                unit,
+                certificate,
+                role=self._contacting.answering,
+                called=self._called,
+                answer_scan=self._nearby.answer_scan,
+            )
             listener = await unit.world.network.listen(
                 settings.listen, self._contacting.push_port or settings.push_port
             )

@@ -3,6 +3,9 @@
 
 Anybody may connect; who cannot prove the device's key within the greeting is refused, and sees nothing but the device's
 own certificate and, when the unit ID was right, a challenge.
+
+The same port answers scans over TCP (T14), which are told apart by the first byte: a record of TLS begins with 16 hex,
+a probe with the first letter of its magic (SIMULATED, wire/probes.py).
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING
 from umslab_agent.folder import ANSWERING
 from umslab_agent.os11.keeping import kind_of
 from umslab_protocol.wire.os11 import ContactRefusal
+from umslab_protocol.wire.probes import MAGIC
 from umslab_runtime.connections import Room, StreamServer
 from umslab_runtime.limits import Limits
 
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from umslab_agent.unit import Unit
     from umslab_protocol.machines.os11_device import AnsweringDevice
     from umslab_runtime.network import Listener
-    from umslab_runtime.streams import HttpStream
+    from umslab_runtime.streams import HttpStream, Stream, Transport
 
 JOB = "listen"
 MOST_CALLERS = 8
@@ -42,14 +46,16 @@ class Listening(StreamServer):
         *,
         role: Callable[[], AnsweringDevice],
         called: Callable[[AnsweringDevice, HttpStream], Awaitable[None]],
+        answer_scan: Callable[[Stream], Awaitable[None]] | None = None,
     ) -> None:
-        """`role` makes the machine for the next call; `called` carries the session."""
+        """`role` makes the machine for the next call; `called` carries the session; None: scans find nobody here."""
         limits = Limits(connections=MOST_CALLERS, handshakes=MOST_CALLERS)
         super().__init__(context=self._present, room=Room(limits))
         self._unit = unit
         self._kind = kind_of(certificate)
         self._role = role
         self._called = called
+        self._answer_scan = answer_scan
 
     def start(self, listener: Listener) -> None:
         """Answer calls from now on, until the job ends."""
@@ -66,8 +72,16 @@ class Listening(StreamServer):
         unit = self._unit
         return unit.world.contexts.answering(self._kind, unit.folder.shelf.as_file(ANSWERING))
 
+    async def goes_without_tls(self, transport: Transport) -> bool:
+        """Whether this is a scan; see `StreamServer`."""
+        return self._answer_scan is not None and await transport.peek() == MAGIC[:1]
+
     async def converse(self, stream: HttpStream, *, crowded: bool) -> None:
-        """Answer one call."""
+        """Answer one call, or one scan."""
+        if stream.version is None:
+            if self._answer_scan is not None and not crowded:
+                await self._answer_scan(stream)
+            return
         machine = self._role()
         if crowded:
             now = self._unit.now()

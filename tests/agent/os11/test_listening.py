@@ -3,22 +3,26 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from tests.agent.os11.ums import DEVICES, Os11Lab, Os11LabDevice, open_os11_lab
+from umslab_agent.nearby import Whereabouts, open_nearby
 from umslab_agent.os11.listening import MOST_CALLERS
 from umslab_certs.tls import blind_context, blind_context_12
 from umslab_protocol.machines.device_life import State
 from umslab_protocol.values.host_port import HostPort
 from umslab_protocol.wire.orders import CommandName, ResultState
+from umslab_protocol.wire.probes import PROBE_PORT, read_scan_answer, write_scan
 from umslab_runtime.connections import OVERFLOW
 from umslab_runtime.dial_tls import dial_tls
 from umslab_runtime.tls import TLSError, TLSProblem
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from trio.testing import MockClock
@@ -69,6 +73,73 @@ async def test_whatever_is_said_the_device_goes_on(tmp_path: Path, autojump_cloc
         assert device.unit_id.encode() not in heard
         assert len(heard) < 500
         assert await _still_answers(lab, device)
+
+
+@asynccontextmanager
+async def _found(lab: Os11Lab) -> AsyncIterator[Os11LabDevice]:
+    """A device that scans find on the port where it is called."""
+    async with open_nearby(lab.network, Whereabouts(address=DEVICES, wake_port=None), checked=True) as nearby:
+        device = lab.device(push_port=PROBE_PORT, nearby=nearby)
+        await device.until_state(State.READY)
+        yield device
+        device.power_off()
+        await device.over.wait()
+
+
+async def _say(lab: Os11Lab, *parts: bytes) -> tuple[bytes, float]:
+    """Say this without TLS, a second between the parts; return what is answered, and after how long the end came."""
+    transport = await lab.ums.network.dial(HostPort(DEVICES, PROBE_PORT))
+    began, heard = trio.current_time(), b""
+    with suppress(trio.BrokenResourceError):
+        for part in parts:
+            await transport.send_all(part)
+            await trio.sleep(1)
+        while some := await transport.receive_some():
+            heard += some
+    transport.abort()
+    return heard, trio.current_time() - began
+
+
+async def test_scan_over_tcp_beside_tls(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """T14: told apart by the first byte, in one piece or in many; calls go on as before, and a scan sees no TLS."""
+    probe = write_scan(bytes(16), 0)
+    async with open_os11_lab(tmp_path) as lab, _found(lab) as device:
+        for parts in ((probe,), (probe[:1], probe[1:7], probe[7:])):
+            heard, _ = await _say(lab, *parts)
+            found = read_scan_answer(heard)
+
+            assert (device.unit_id, True) == (found.unit_id, found.has_ums)
+        assert await _still_answers(lab, device)
+
+
+@pytest.mark.parametrize(
+    ("parts", "seconds"),
+    [
+        ((), 10),
+        ((b"u",), 10),
+        ((b"\x16",), 10),
+        ((b"u",) * 30, 10),
+        ((b"uSIM" + bytes(38),), 2),
+        ((b"USIM" + bytes(38),), 3),
+    ],
+)
+async def test_what_is_no_scan_holds_nothing(
+    tmp_path: Path, autojump_clock: MockClock, parts: tuple[bytes, ...], seconds: float
+) -> None:
+    """Silent, slow and wrong peers get no answer to a scan and are gone in time, while the UMS is heard."""
+    ends: list[tuple[bytes, float]] = []
+    async with open_os11_lab(tmp_path) as lab, _found(lab) as device, trio.open_nursery() as nursery:
+
+        async def say() -> None:
+            ends.append(await _say(lab, *parts))
+
+        nursery.start_soon(say)
+        answered = await _still_answers(lab, device)
+
+    ((heard, after),) = ends
+    assert answered
+    assert b"uSIM" not in heard
+    assert after < seconds + 2
 
 
 async def test_too_many_callers(tmp_path: Path, autojump_clock: MockClock) -> None:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from umslab_agent.behaviour import DeviceBehaviour
     from umslab_agent.discovery import Discovery
+    from umslab_agent.nearby import Nowhere
     from umslab_agent.os11.registering import Wish
     from umslab_protocol.machines.carrier import Closed
     from umslab_protocol.machines.session import Received
@@ -292,6 +293,7 @@ class Os11Lab:
         key_type: KeyType = KeyType.P256,
         discovery: Discovery | None = None,
         push_port: int = 0,
+        nearby: Nowhere | None = None,
     ) -> Os11LabDevice:
         """Switch a device on; the same name later means the same folder."""
         folder = DeviceFolder(self.path / name)
@@ -323,6 +325,7 @@ class Os11Lab:
             behaviour=behaviour,
             on_happening=shown.happened,
             discovery=discovery,
+            nearby=nearby,
         )
         self.nursery.start_soon(live, shown)
         return shown
