@@ -188,7 +188,7 @@ async def refresh_system_information(commands: Commands, _: Command) -> Outcome:
 async def refresh_licence(commands: Commands, _: Command) -> Outcome:
     """Tell which licences it has."""
     unit = commands.unit
-    licences = inventory.licences(unit.seed, unit.utc())
+    licences = inventory.licences(unit.seed, unit.utc(), unit.behaviour.licence)
     done = f"{len(licences)} licence(s) reported"
     return await _push(commands, lambda message_id: PushLicenseInfo(id=message_id, licences=licences), done)
 

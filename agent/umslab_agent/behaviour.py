@@ -50,6 +50,8 @@ class DeviceBehaviour(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """How often something about the device changes (its monitor), which it tells."""
     network_changes_per_day: PerDay = 0.0
     """How often a network adapter of an OS 11 device changes, which leads to a new contact (G3)."""
+    licence: Literal["valid", "expired", "missing"] = "valid"
+    """How it is with its licence, which it tells when it is asked (`refresh licence`)."""
     battery: bool = False
     """Whether it has a battery."""
     clock_skew_seconds: Annotated[float, Meta(ge=-(50 * 365 * 86_400), le=50 * 365 * 86_400)] = 0.0

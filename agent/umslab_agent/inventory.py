@@ -40,6 +40,7 @@ _THINGS = (
     Asset(assetName="umslab camera", assetVendor="umslab", deviceId="1209:0005"),
 )
 _MONITORS = ("M22 (simulated)", "M24 (simulated)", "M27 (simulated)", "M32 (simulated)")
+_LICENCE = "Workspace Edition (simulated)"
 _LONGEST_USE = timedelta(hours=10)
 
 
@@ -84,10 +85,13 @@ def runtime(seed: str, *, boot: int, booted_at: datetime, now: datetime, battery
     return Runtime(totalUptime=_milliseconds(up), totalUsagetime=_milliseconds(used), batteryLevel=level)
 
 
-def licences(seed: str, now: datetime) -> list[Licence]:
-    """Return the licences on the device."""
-    until = datetime(now.year + 1, 1, 1, tzinfo=UTC) + DAY * _chance(seed, "licence").randrange(360)
-    return [Licence(name="Workspace Edition (simulated)", state="valid", validUntil=until.strftime("%Y-%m-%d"))]
+def licences(seed: str, now: datetime, state: str) -> list[Licence]:
+    """Return the licences on the device: one, which is `valid`, has `expired` before this year, or is `missing`."""
+    if state == "missing":
+        return [Licence(name=_LICENCE, state=state)]
+    year = now.year + 1 if state == "valid" else now.year - 1
+    until = datetime(year, 1, 1, tzinfo=UTC) + DAY * _chance(seed, "licence").randrange(360)
+    return [Licence(name=_LICENCE, state=state, validUntil=until.strftime("%Y-%m-%d"))]
 
 
 def log_ons(seed: str, per_day: float, after: datetime, until: datetime) -> list[tuple[datetime, LogonEvent]]:

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import select
 
+from umslab_server.device_states import OF_OVERLAYS
 from umslab_server.tables import device
 
 SAID = ("runtime", "apps", "files", "licences", "attributes", "own_settings")
@@ -38,7 +39,7 @@ class DeviceView(Struct, frozen=True, kw_only=True):
     icon: str
     """`green`, `red` or `grey` (8.1)."""
     overlays: list[str]
-    """What the vendor's console lays over the icon."""
+    """What the vendor's console lays over the icon; see `device_states.overlays`."""
     generation: str
     """`12`, or `11`: by which protocol it is managed."""
     checked_at: str | None
@@ -107,6 +108,6 @@ KEPT = [name for name in DeviceView.__struct_fields__ if name in device.c and na
 BRIEF = select(
     device.c.unit_id, device.c.name, device.c.generation, device.c.firmware, device.c.last_ip, device.c.directory_id,
     device.c.last_contact, device.c.registered_at, device.c.binned_at, device.c.settings_digest,
-    device.c.applied_digest,
+    device.c.applied_digest, device.c.last_user, device.c.licences, *OF_OVERLAYS,
 )  # fmt: skip
 """What a `DeviceLine` is made of."""

@@ -41,6 +41,7 @@ EDITABLE = (
 
 # Made once, because every connect runs them: SQLAlchemy needs longer to make a statement than SQLite to run it.
 _GET = select(device).where(device.c.unit_id == bindparam("which"))
+_WHOLE = select(device, *device_states.OF_OVERLAYS)
 _UPDATE = device.update().where(device.c.unit_id == bindparam("which"))
 
 
@@ -76,7 +77,7 @@ class Registry:
 
         Pending are those that have not acknowledged what they are to have. Raises `RefusedError`.
         """
-        return await self._list(select(device), self._view, in_bin, directory, pending=pending)
+        return await self._list(_WHOLE, self._view, in_bin, directory, pending=pending)
 
     async def brief(
         self, *, in_bin: bool | None = None, directory: str | None = None, pending: bool | None = None
@@ -120,7 +121,9 @@ class Registry:
             found = connection.execute(
                 select(certificate).where(certificate.c.unit_id == unit_id).order_by(certificate.c.id)
             )
-            row = find(connection, unit_id)
+            row = connection.execute(_WHOLE.where(device.c.unit_id == unit_id)).mappings().first()
+            if row is None:
+                raise _no_device(unit_id)
             more = {
                 "certificates": [_certificate_view(entry) for entry in found.mappings()],
                 "logons": _history(connection, logon, unit_id),
@@ -265,7 +268,7 @@ class Registry:
             **more,
             state=state,
             icon=device_states.icon(state),
-            overlays=device_states.overlays(state, pending=is_pending(row)),
+            overlays=device_states.overlays(row, state, pending=is_pending(row)),
             directory=directory,
             config_changes=config_changes(row),
             info=msgspec.json.decode(row["info"]),
@@ -277,7 +280,7 @@ class Registry:
             unit_id=row["unit_id"],
             name=row["name"],
             state=state,
-            overlays=device_states.overlays(state, pending=is_pending(row)),
+            overlays=device_states.overlays(row, state, pending=is_pending(row)),
             generation=row["generation"],
             firmware=row["firmware"],
             last_ip=row["last_ip"],
@@ -310,8 +313,12 @@ def find(connection: Connection, unit_id: UnitId) -> RowMapping:
     """Return the row of a device. Raises `RegistryError`."""
     row = get(connection, unit_id)
     if row is None:
-        raise RegistryError(f"no device has the unit ID {unit_id}")
+        raise _no_device(unit_id)
     return row
+
+
+def _no_device(unit_id: UnitId) -> RegistryError:
+    return RegistryError(f"no device has the unit ID {unit_id}")
 
 
 def get(connection: Connection, unit_id: UnitId) -> RowMapping | None:

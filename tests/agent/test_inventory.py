@@ -111,8 +111,10 @@ def test_what_is_plugged_in_at_boot() -> None:
 
 
 def test_licences() -> None:
-    """One, valid into a later year."""
-    (licence,) = inventory.licences("1", NOW)
+    """One: valid into a later year, expired since an earlier one, or not there."""
+    valid, expired, missing = (inventory.licences("1", NOW, state)[0] for state in ("valid", "expired", "missing"))
 
-    assert "valid" == licence.state
-    assert licence.validUntil > "2027"
+    assert ("valid", "expired", "missing") == (valid.state, expired.state, missing.state)
+    assert expired.validUntil < "2026"
+    assert valid.validUntil > "2027"
+    assert "" == missing.validUntil

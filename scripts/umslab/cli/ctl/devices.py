@@ -53,8 +53,10 @@ def list_devices(
 
 
 def _state(device: dict[str, Any]) -> str:
-    """The state, with an exclamation mark as on the vendor's icon while settings are not transferred (8.1)."""
-    return f"{device['state']} !" if "exclamation" in device["overlays"] else str(device["state"])
+    """The state and what is laid over it, an exclamation mark as on the vendor's icon for waiting settings (8.1)."""
+    state = device["state"]
+    laid_over = ["!" if name == "exclamation" else name for name in device["overlays"] if name != state]
+    return " ".join([state, *laid_over])
 
 
 _TOLD = ("info", "runtime", "own_settings", "apps", "files", "licences", "attributes", "logons", "assets")
