@@ -92,8 +92,11 @@ class Scans:
             return report
         try:
             done = await self._registration.register(
-                wish, report.devices, nonce=scan.nonce, port=plan.port, actor=actor
-            )
+                wish, report.devices, nonce=scan.nonce, port=plan.port, actor=actor,
+                on_progress=lambda ordered, come: on_progress(
+                    progress_of(scan, plan)._replace(ordered=ordered, registered=come)
+                ),
+            )  # fmt: skip
         except ListenError as error:
             raise RefusedError(str(error)) from None
         return structs.replace(report, registrations=done)
@@ -119,7 +122,7 @@ class Scans:
     def _plan(self, wish: ScanWish) -> ScanPlan:
         config = self._config
         return ScanPlan(
-            hosts=hosts_of(wish.ranges, config.broadcast_address),
+            hosts=hosts_of(wish.ranges, config.broadcast_address, over_tcp=wish.over_tcp),
             port=wish.port or config.port or PROBE_PORT,
             seconds=wish.timeout_seconds or config.timeout_seconds,
             over_tcp=wish.over_tcp,

@@ -27,7 +27,7 @@ from umslab_server.errors import RefusedError
 from umslab_server.scan_report import ScanRegistered
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from umslab_protocol.values.unit_id import UnitId
     from umslab_runtime.clock import Clock
@@ -69,11 +69,19 @@ class ScanRegistration:
         self._web_port, self._os11_port = web_port, os11_port
 
     async def register(
-        self, wish: ScanWish, found: Sequence[ScannedDevice], *, nonce: bytes, port: int, actor: str
+        self,
+        wish: ScanWish,
+        found: Sequence[ScannedDevice],
+        *,
+        nonce: bytes,
+        port: int,
+        actor: str,
+        on_progress: Callable[[int, int], Awaitable[None]],
     ) -> list[ScanRegistered]:
         """Order those that are wished for, and say what became of each.
 
-        `nonce` is that of the scan, `port` where devices listen. Raises `ListenError` and `RefusedError`.
+        `nonce` is that of the scan, `port` where devices listen; `on_progress` is told how many are ordered, and how
+        many of them are registered. Raises `ListenError` and `RefusedError`.
         """
         refused, chosen = choose(wish, found)
         if len(chosen) > MAX_ORDERS:
@@ -86,7 +94,11 @@ class ScanRegistration:
             else:
                 orders[parse_unit_id(one.unit_id)] = order
         if orders:
-            await self._send_until_come(orders, refused, port, by_rules=wish.by_rules, actor=actor)
+            hosts = {unit_id: order.host for unit_id, order in orders.items()}
+            since = await self._store.change(
+                lambda writer: scan_orders.note(writer, hosts, by_rules=wish.by_rules, actor=actor)
+            )
+            await self._send_until_come(orders, refused, port, since, on_progress)
         done = sorted({*refused, *orders})
         return [ScanRegistered(unit_id=one, registered=one not in refused, why=refused.get(one, "")) for one in done]
 
@@ -102,20 +114,23 @@ class ScanRegistration:
         return _Order(write_register_order(order), device.address)
 
     async def _send_until_come(
-        self, orders: dict[UnitId, _Order], refused: dict[str, str], port: int, *, by_rules: bool, actor: str
+        self,
+        orders: dict[UnitId, _Order],
+        refused: dict[str, str],
+        port: int,
+        since: int,
+        on_progress: Callable[[int, int], Awaitable[None]],
     ) -> None:
         """Put into `refused` those that have not come in time, wait for approval, or may not be called."""
-        hosts = {unit_id: order.host for unit_id, order in orders.items()}
-        since = await self._store.change(lambda writer: scan_orders.note(writer, hosts, by_rules=by_rules, actor=actor))
         endpoint = await self._network.udp(self._reply_host, 0)
         end = self._clock.monotonic() + REGISTER_SECONDS
-        left = dict(orders)
-        registered: set[str] = set()
+        left, registered = dict(orders), set[str]()
         try:
             while left:
                 for unit_id, why in _send(endpoint, left, port).items():
                     refused[unit_id] = why
                     del left[unit_id]
+                await on_progress(len(orders), len(registered))
                 await sleep(AGAIN_SECONDS)
                 registered, waiting = await self._store.read(
                     lambda connection: scan_orders.come_since(connection, since)
@@ -125,6 +140,7 @@ class ScanRegistration:
                     break
         finally:
             endpoint.close()
+        await on_progress(len(orders), len(registered))
         missing = orders.keys() - registered - refused.keys()
         refused |= await self._store.read(lambda connection: scan_orders.why_not_come(connection, missing, since))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from msgspec import Meta, Struct
 
+from umslab_protocol.errors import InvalidValueError
 from umslab_protocol.values.address_range import parse_ranges
 from umslab_runtime.policy import EVERYBODY
 from umslab_server.errors import RefusedError
@@ -82,6 +83,9 @@ class ScanProgress(NamedTuple):
     addresses: int
     asked: int
     found: int
+    ordered: int = 0
+    """To register."""
+    registered: int = 0
 
 
 def progress_of(scan: Scan, plan: ScanPlan) -> ScanProgress:
@@ -89,8 +93,10 @@ def progress_of(scan: Scan, plan: ScanPlan) -> ScanProgress:
     return ScanProgress(len(plan.hosts), len(plan.hosts) - scan.left, len(scan.found))
 
 
-def hosts_of(ranges: list[str], broadcast: str) -> list[str]:
+def hosts_of(ranges: list[str], broadcast: str, *, over_tcp: bool) -> list[str]:
     """Return the addresses to ask; without a range that of everybody. Raises `InvalidValueError`."""
+    if over_tcp and not ranges:
+        raise InvalidValueError("a scan over TCP asks one address after the other: name ranges, such as 127.3.0.0/28")
     return [str(address) for address in parse_ranges(ranges or [broadcast])]
 
 

@@ -41,15 +41,25 @@ UNITS = {11: UnitId("020000000011"), 12: UnitId("020000000012")}
 RANGES = ["127.3.0.11", "127.3.0.12"]
 
 
-async def _unheard(_: ScanProgress) -> None:
-    await trio.lowlevel.checkpoint()
+class _Listener:
+    """Hears how far a scan is."""
+
+    def __init__(self) -> None:
+        self.heard: list[ScanProgress] = []
+
+    async def hear(self, progress: ScanProgress) -> None:
+        """Take it."""
+        self.heard.append(progress)
+        await trio.lowlevel.checkpoint()
 
 
-async def _scan(lab: Lab, *register: UnitId, all_new: bool = False, by_rules: bool = False) -> ScanReport:
+async def _scan(
+    lab: Lab, *register: UnitId, all_new: bool = False, by_rules: bool = False, listener: _Listener | None = None
+) -> ScanReport:
     wish = ScanWish(
         ranges=RANGES, register=list(register), register_all_new=all_new, by_rules=by_rules, timeout_seconds=1
     )
-    return await lab.services.scans.scan(wish, actor="me", on_progress=_unheard)
+    return await lab.services.scans.scan(wish, actor="me", on_progress=(listener or _Listener()).hear)
 
 
 def _results(report: ScanReport) -> dict[str, str]:
@@ -147,7 +157,7 @@ async def test_not_over_tcp(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with open_lab(tmp_path) as lab:
         wish = ScanWish(ranges=RANGES, register=[UNITS[12]], over_tcp=True)
         with pytest.raises(RefusedError, match="without --tcp"):
-            await lab.services.scans.scan(wish, actor="me", on_progress=_unheard)
+            await lab.services.scans.scan(wish, actor="me", on_progress=_Listener().hear)
 
 
 async def test_orders_that_were_lost_are_given_again(tmp_path: Path, autojump_clock: MockClock) -> None:
@@ -155,6 +165,7 @@ async def test_orders_that_were_lost_are_given_again(tmp_path: Path, autojump_cl
     async with open_lab(tmp_path) as lab, _device(lab, 12) as device:
         assert lab.memory is not None
         lost: list[bytes] = []
+        listener = _Listener()
 
         def loses(payload: bytes) -> bool:
             if not is_register_order(payload) or len(lost) == 2:
@@ -164,9 +175,10 @@ async def test_orders_that_were_lost_are_given_again(tmp_path: Path, autojump_cl
 
         lab.memory.datagrams.loses = loses
         await device.until_happening("waiting until a UMS finds this device")
-        report = await _scan(lab, UNITS[12])
+        report = await _scan(lab, UNITS[12], listener=listener)
 
         assert ({UNITS[12]: "registered"}, 2) == (_results(report), len(lost))
+        assert [(2, 2, 1, 1, 0)] * 3 + [(2, 2, 1, 1, 1)] == listener.heard[-4:]
 
 
 @pytest.mark.parametrize("os", [11, 12])

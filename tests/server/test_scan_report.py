@@ -20,10 +20,12 @@ def _scan(*hosts: str) -> tuple[Scan, ScanPlan]:
 
 def test_without_a_range_everybody_is_asked() -> None:
     """The broadcast address of the configuration (N11)."""
-    assert ["255.255.255.255"] == hosts_of([], "255.255.255.255")
-    assert ["127.0.0.1", "127.0.0.2"] == hosts_of(["127.0.0.0/30"], "255.255.255.255")
+    assert ["255.255.255.255"] == hosts_of([], "255.255.255.255", over_tcp=False)
+    assert ["127.0.0.1", "127.0.0.2"] == hosts_of(["127.0.0.0/30"], "255.255.255.255", over_tcp=False)
     with pytest.raises(InvalidValueError):
-        hosts_of(["x"], "255.255.255.255")
+        hosts_of(["x"], "255.255.255.255", over_tcp=False)
+    with pytest.raises(InvalidValueError, match="name ranges"):
+        hosts_of([], "255.255.255.255", over_tcp=True)
 
 
 def test_report_has_what_a_scan_must_show() -> None:
@@ -33,7 +35,7 @@ def test_report_has_what_a_scan_must_show() -> None:
     scan.withdraw(refused, "public")
     scan.receive(write_scan_answer(ANSWER), asked.host)
 
-    assert (2, 2, 1) == progress_of(scan, plan)
+    assert (2, 2, 1, 0, 0) == progress_of(scan, plan)
     cases: list[tuple[dict[str, str] | None, str | None]] = [
         ({}, "new"),
         ({ANSWER.unit_id: "in-bin"}, "in-bin"),

@@ -56,7 +56,7 @@ def scan(
     as_json: JsonOption = False,
 ) -> None:
     """Scan for devices."""
-    hosts = hosts_of(ranges or [], str(EVERYBODY))
+    hosts = hosts_of(ranges or [], str(EVERYBODY), over_tcp=over_tcp)
     plan = ScanPlan(
         hosts=hosts,
         port=port,

@@ -21,19 +21,23 @@ TcpOption = Annotated[bool, typer.Option("--tcp", help="Ask over TCP, one connec
 
 
 class Progress:
-    """Tells how far a scan is whenever another tenth of it is done."""
+    """Tells how far a scan is whenever another tenth of it is done, or of those that are ordered to register."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
-        self._tenth = 0
+        self._told = (0, 0)
 
     def take(self, progress: dict[str, int]) -> None:
         """Take how far it is."""
         tenth = progress["asked"] * 10 // progress["addresses"]
-        if tenth != self._tenth and not self._quiet:
+        ordered, registered = progress.get("ordered", 0), progress.get("registered", 0)
+        told = (tenth, 1 + registered * 10 // ordered if ordered else 0)
+        if told != self._told and not self._quiet:
             text = f"{progress['asked']} of {progress['addresses']} addresses asked, {progress['found']} devices found"
+            if ordered:
+                text = f"{ordered} devices ordered to register, {registered} have"
             print(text, file=sys.stderr, flush=True)
-        self._tenth = tenth
+        self._told = told
 
 
 def print_report(report: dict[str, Any], *, as_json: bool) -> None:

@@ -66,7 +66,7 @@ async def test_check_and_scan(tmp_path: Path, autojump_clock: MockClock) -> None
         desk.items.clear()
         scanned = await desk.ask("scan", timeout_seconds=1.0)
         assert ([], 1) == (scanned["devices"], scanned["asked"])
-        assert {"addresses": 1, "asked": 1, "found": 0} in desk.items
+        assert {"addresses": 1, "asked": 1, "found": 0, "ordered": 0, "registered": 0} in desk.items
         assert "not a range" in (await desk.refused("scan", ranges=["x"]))[1]
         assert "which devices" in (await desk.refused("online-check", selector={}))[1]
         await desk.invalid("scan", {"timeout_seconds": 61})

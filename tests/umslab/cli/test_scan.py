@@ -78,6 +78,7 @@ def test_table(port: str) -> None:
         (("x",), 2, "is not a range"),
         (("10.0.0.0/8",), 2, "more than 65536"),
         (("127.0.0.1", "--i-own", "x"), 2, "--i-own"),
+        (("--tcp",), 2, "name ranges"),
     ],
 )
 def test_what_cannot_be_scanned(arguments: tuple[str, ...], code: int, words: str) -> None:
@@ -87,3 +88,36 @@ def test_what_cannot_be_scanned(arguments: tuple[str, ...], code: int, words: st
     assert code == done.returncode
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("x",), 2, "is not a range"),
+        (("127.0.0.1", "--register", "x"), 2, "is not a unit ID"),
+        (("127.0.0.1", "--by-rules"), 2, "--register-all-new"),
+        (("127.0.0.1", "--register-all-new", "--tcp"), 1, "without --tcp"),
+        ((), 1, "only inside a network namespace"),
+        (("8.8.8.8",), 1, "public address"),
+        (("--tcp",), 1, "name ranges"),
+        (("127.3.2.200", "--register", "020000000001"), 3, "020000000001: not registered: the scan has not found it"),
+    ],
+)
+def test_what_the_server_cannot_scan(server: ServerProcess, arguments: tuple[str, ...], code: int, words: str) -> None:
+    """One sentence each here too."""
+    done = run_umslab("ctl", "scan", *arguments, "--timeout", "0.1", "--state", str(server.state))
+
+    assert code == done.returncode
+    assert words in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("verb", "examples"), [(("scan",), 4), (("ctl", "scan"), 4)])
+def test_help(verb: tuple[str, ...], examples: int) -> None:
+    """With examples to copy."""
+    done = run_umslab(*verb, "--help")
+
+    assert 0 == done.returncode
+    assert examples == sum(
+        f"umslab {' '.join(verb)}" in line for line in done.stdout.split("Examples:")[1].splitlines()
+    )

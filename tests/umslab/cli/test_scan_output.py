@@ -19,6 +19,17 @@ def test_progress_is_told_a_tenth_at_a_time(capsys: pytest.CaptureFixture[str]) 
         assert lines == len(capsys.readouterr().err.splitlines())
 
 
+def test_progress_of_those_that_are_to_register(capsys: pytest.CaptureFixture[str]) -> None:
+    """How many have come, when it is another tenth of them."""
+    progress = Progress(quiet=False)
+    for registered in range(31):
+        progress.take({"addresses": 1, "asked": 1, "found": 30, "ordered": 30, "registered": registered})
+    told = capsys.readouterr().err.splitlines()
+
+    assert ("30 devices ordered to register, 0 have", "30 devices ordered to register, 30 have") == (told[0], told[-1])
+    assert 11 == len(told)
+
+
 def test_odd_answers_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     """How many of which kind; what is new is not odd."""
     report: dict[str, Any] = {

@@ -35,6 +35,7 @@ from umslab.cli.ctl import (
 )
 from umslab.cli.ctl.approve import approve
 from umslab.cli.ctl.asking import call, server_folder
+from umslab.cli.ctl.scan import HELP as SCAN_HELP
 from umslab.cli.ctl.scan import scan
 from umslab.cli.ctl.why import why
 from umslab.cli.output import (
@@ -67,7 +68,7 @@ app.add_typer(files.app, name="files")
 app.add_typer(settings.app, name="settings")
 app.add_typer(rules.app, name="rules")
 app.command("approve")(approve)
-app.command("scan")(scan)
+app.command("scan", help=SCAN_HELP)(scan)
 app.command("why")(why)
 
 

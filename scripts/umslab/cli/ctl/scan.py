@@ -1,5 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`umslab ctl scan`: the server scans for devices, and says which it knows."""
+"""Let the server scan for devices, by broadcast or in ranges of addresses, and register those that wait for it.
+
+Without RANGE everybody on the link is asked (scan.broadcast_address). A device waits to be registered that was started
+with --sources stored,scan. Exit code 3 when nobody is found, or one that was to be registered is not.
+
+Examples:
+    umslab ctl scan 127.3.0.0/24
+    umslab ctl scan 127.3.0.7-20 --tcp --json
+    umslab ctl scan 127.3.0.0/24 --register 02AABBCCDD01
+    umslab ctl scan 127.3.0.0/24 --register-all-new --by-rules
+"""
 
 from __future__ import annotations
 
@@ -9,16 +19,21 @@ import typer
 
 from umslab import exit_codes
 from umslab.cli.ctl.asking import call
-from umslab.cli.output import JsonOption, StateOption, UserError
-from umslab.cli.scan_output import PortOption, Progress, RangesArgument, TcpOption, TimeoutOption, print_report
-from umslab_protocol.wire.probes import PROBE_PORT
+from umslab.cli.output import JsonOption, StateOption, UserError, help_text
+from umslab.cli.scan_output import Progress, RangesArgument, TcpOption, print_report
+from umslab_protocol.values.address_range import parse_ranges
+from umslab_protocol.values.unit_id import parse_unit_id
+
+HELP = help_text(__doc__)
 
 
 def scan(
     ranges: RangesArgument = None,
     *,
-    timeout: TimeoutOption = 6.0,
-    port: PortOption = PROBE_PORT,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.1, max=60, help="Seconds from the last probe to the end (default: scan.*).")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Where devices listen (default: scan.*).")] = None,
     over_tcp: TcpOption = False,
     register: Annotated[
         list[str] | None,
@@ -33,10 +48,11 @@ def scan(
     state: StateOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let the server scan for devices, by broadcast or in ranges of addresses, and register those that wait for it.
-
-    Exit code 3 when nobody is found, or one that was to be registered is not.
-    """
+    """Let the server scan for devices, and register those that wait for it."""
+    for text in ranges or []:
+        parse_ranges([text])
+    for text in register or []:
+        parse_unit_id(text)
     if by_rules and not (register or register_all_new):
         text = "--by-rules says where devices go that --register or --register-all-new orders to come"
         raise UserError(text, exit_codes.USAGE)
