@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from umslab_protocol.machines.online_check import CheckEvent
     from umslab_protocol.machines.scan import Scan
-    from umslab_runtime.network import Network
     from umslab_runtime.policy import IPAddress
 
 
@@ -82,20 +81,28 @@ class Checked:
 
 
 async def check_alone(
-    targets: list[Target], rules: CheckRules, *, owned: frozenset[IPv4Address], reply_port: int
+    targets: list[Target],
+    rules: CheckRules,
+    *,
+    owned: frozenset[IPv4Address],
+    reply_port: int,
+    on_change: Callable[[Checked], None],
 ) -> Checked:
-    """Ask these devices once. Raises `ListenError`, and `TargetRefusedError` in a namespace that is none."""
+    """Ask these devices once; `on_change` is told whenever more is known.
+
+    Raises `ListenError`, and `TargetRefusedError` in a namespace that is none.
+    """
     network = TrioNetwork(policy_here(owned))
-    return await check_over(network, targets, rules, reply_port=reply_port)
-
-
-async def check_over(network: Network, targets: list[Target], rules: CheckRules, *, reply_port: int) -> Checked:
-    """The same over any network."""
     endpoint = await network.udp(reply_host([target.host for target in targets]), reply_port)
     checked = Checked()
+
+    def note(event: CheckEvent) -> None:
+        checked.note(event)
+        on_change(checked)
+
     try:
         check = OnlineCheck(rules, reply_port=endpoint.address.port, entropy=os.urandom)
-        sweeping = Sweeping(endpoint, check, clock=SystemClock(), on_event=checked.note)
+        sweeping = Sweeping(endpoint, check, clock=SystemClock(), on_event=note)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(sweeping.run)
             await sweeping.sweep(targets)

@@ -51,6 +51,9 @@ def online_check(
     view: ViewOption = None,
     timeout: Annotated[float, typer.Option(min=0.1, max=10, help="Seconds to an answer; with @ADDRESS only.")] = 1.0,
     tries: Annotated[int, typer.Option(min=1, max=10, help="Probes to each device; with @ADDRESS only.")] = 1,
+    parallel: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Unanswered probes at the same time; with @ADDRESS only.")
+    ] = 1_000,
     reply_port: Annotated[
         int, typer.Option(min=0, max=65_535, help="UDP port for answers, 0: any free one; with @ADDRESS only.")
     ] = 0,
@@ -72,8 +75,8 @@ def online_check(
         targets = [parse_target(text) for text in named]
         if len({target.unit_id for target in targets}) < len(targets):
             raise UserError("a device is named twice", exit_codes.USAGE)
-        rules = CheckRules(timeout_seconds=timeout, tries=tries)
-        report = _ask_alone(targets, rules, i_own or [], reply_port)
+        rules = CheckRules(timeout_seconds=timeout, tries=tries, parallel=parallel)
+        report = _ask_alone(targets, rules, i_own or [], reply_port, quiet=as_json)
     if as_json:
         print_json("online_check", report)
     else:
@@ -90,11 +93,21 @@ def _ask_server(state: Path | None, chosen: dict[str, Any], *, quiet: bool) -> d
     return report
 
 
-def _ask_alone(targets: list[Target], rules: CheckRules, owned: list[str], reply_port: int) -> dict[str, Any]:
+def _ask_alone(
+    targets: list[Target], rules: CheckRules, owned: list[str], reply_port: int, *, quiet: bool
+) -> dict[str, Any]:
     addresses = parse_owned(owned)
+    tenth = 0
+
+    def progress(checked: Checked) -> None:
+        """Tell whenever another tenth of them is decided."""
+        nonlocal tenth
+        before, tenth = tenth, 10 * (len(checked.reached) + len(checked.missed) + len(checked.skipped)) // len(targets)
+        if tenth > before and not quiet:
+            print(f"{len(checked.reached)} of {len(targets)} have answered", file=sys.stderr, flush=True)
 
     async def ask() -> Checked:
-        return await check_alone(targets, rules, owned=addresses, reply_port=reply_port)
+        return await check_alone(targets, rules, owned=addresses, reply_port=reply_port, on_change=progress)
 
     try:
         checked = run_async(ask)

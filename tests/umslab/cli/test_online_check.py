@@ -52,6 +52,7 @@ def test_who_is_not_there_and_who_may_not_be_asked(port: int) -> None:
     assert 3 == done.returncode
     assert "1 offline, 1 online, 1 unknown" in done.stdout
     assert "--i-own 10.1.2.3" in done.stdout
+    assert "1 of 3 have answered" == done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,8 @@ def test_who_is_not_there_and_who_may_not_be_asked(port: int) -> None:
         (("020000000001@127.0.0.1", "020000000001@127.0.0.2"), "named twice"),
         (("020000000001@127.0.0.1", "--i-own", "x"), "--i-own takes IPv4 addresses"),
         (("020000000001@127.0.0.1", "--timeout", "0.05"), "--timeout"),
+        (("020000000001@127.0.0.1", "--timeout", "10.5"), "--timeout"),
+        (("020000000001@127.0.0.1", "--parallel", "0"), "--parallel"),
         ((), "which devices"),
     ],
 )
