@@ -6,18 +6,22 @@ from __future__ import annotations
 from contextlib import suppress
 from random import Random
 
+import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
-from umslab_agent.answering import Answerer, Answering
+from umslab_agent.answering import TCP_SECONDS, Answerer, Answering
 from umslab_agent.waking import Waking
 from umslab_protocol.errors import InvalidValueError, RemoteProtocolError
 from umslab_protocol.machines.online_check import CheckRules, Missed, OnlineCheck, Reached, Target, Verdict
 from umslab_protocol.machines.scan import Scan
 from umslab_protocol.values.address_range import MAX_ADDRESSES, parse_ranges, parse_subnet
+from umslab_protocol.values.host_port import HostPort
 from umslab_protocol.values.unit_id import MacAddress, UnitId
 from umslab_protocol.wire.magic_packet import woken_by, write_magic_packet
 from umslab_protocol.wire.probes import (
+    HEAD_BYTES,
     MAX_ANSWER_BYTES,
     Probe,
     RegisterOrder,
@@ -32,6 +36,7 @@ from umslab_protocol.wire.probes import (
     write_scan,
     write_scan_answer,
 )
+from umslab_runtime.net_memory import MemoryNetwork
 from umslab_runtime.streams import Address
 from umslab_runtime.udp import Received, UdpEndpoint
 
@@ -236,6 +241,40 @@ def test_only_who_has_scanned_gives_orders(what: list[tuple[bytes, str]], asked:
     assert (asked, "127.0.0.9") == told[-1]
     assert all(order.unit_id == asked.unit_id and (order.nonce, host) in scans for order, host in told)
     assert len(told) == answering.counters["orders"]
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(broken(), max_size=4), st.booleans())
+def test_whatever_comes_over_tcp(what: list[bytes], silent: bool) -> None:  # noqa: FBT001 - drawn
+    """A scan is answered, anything else is not; it ends in time, and the device is there for the next (T14)."""
+
+    async def call() -> tuple[bytes, int]:
+        network = MemoryNetwork(latency=0.1)
+        answering, listener = Answering(_Sink()), await network.host("device").listen("", 1)
+        answering.join(Answerer(unit_id=UNITS[0], mac=MacAddress(UNITS[0]), name="n", product="p", firmware="11"))
+        heard = b""
+        async with trio.open_nursery() as nursery:
+            transport = await network.host("ums").dial(HostPort("device", 1))
+            nursery.start_soon(answering.answer_over_tcp, await listener.accept(), "device")
+            with suppress(trio.BrokenResourceError):
+                for data in what:
+                    await transport.send_all(data)
+                if not silent:
+                    await transport.send_eof()
+                while some := await transport.receive_some():
+                    heard += some
+            transport.abort()
+        assert trio.current_time() <= TCP_SECONDS + 1
+        return heard, answering.counters["scans"]
+
+    heard, scans = trio.run(call, clock=MockClock(autojump_threshold=0))
+    probe: Probe | None = None
+    with suppress(RemoteProtocolError):
+        probe = read_probe(b"".join(what)[:HEAD_BYTES])
+    if probe is not None and probe.unit_id is None:
+        assert (probe.nonce, 1) == (read_scan_answer(heard).nonce, scans)
+    else:
+        assert (b"", 0) == (heard, scans)
 
 
 @settings(deadline=None, max_examples=300)

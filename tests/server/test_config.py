@@ -56,6 +56,15 @@ def test_defaults_of_os11() -> None:
     assert (chosen.os11_port, chosen.os11_file_transfer_port) == (40001, 0)
 
 
+def test_defaults_of_online_check_and_scan() -> None:
+    """N1, N2, N5, N6, N11, N12: on, 1 s, every 3 s; 6 s, everybody on the link; any free port for the answers."""
+    check, scan = ServerConfig().online_check, ServerConfig().scan
+
+    assert (check.enabled, check.timeout_seconds, check.interval_seconds, check.tries) == (True, 1.0, 3.0, 1)
+    assert (check.reply_port, scan.reply_port) == (0, 0)
+    assert (scan.timeout_seconds, scan.broadcast_address) == (6.0, "255.255.255.255")
+
+
 def test_empty_configuration_is_the_default() -> None:
     """A file without a line means the same as no file."""
     assert ServerConfig() == msgspec.convert({}, ServerConfig)
@@ -74,6 +83,9 @@ def test_empty_configuration_is_the_default() -> None:
         {"heartbeat": {"interval_hours": 1, "offset_minutes": 20}},
         {"requests": {"threads": 1, "queue": 0, "timeout_seconds": 0.5}, "jobs": {"expiry_minutes": 40}},
         {"connectors": {"cluster_address": "ums.lab:8443", "public_address": "ums.example"}},
+        {"online_check": {"enabled": False, "timeout_seconds": 0.1, "interval_seconds": 0.1, "parallel": 1}},
+        {"online_check": {"timeout_seconds": 10, "interval_seconds": 3600, "parallel": 100_000, "reply_port": 65_535}},
+        {"scan": {"timeout_seconds": 0.1, "broadcast_address": "10.77.0.255", "reply_port": 4711, "port": 31_005}},
         {"os11": {"enabled": False, "port": 65_535, "file_transfer_port": 0, "key": "p-256", "linger_seconds": 0.1}},
     ],
 )
@@ -112,6 +124,16 @@ def _is_within(part: dict[str, Any], whole: dict[str, Any]) -> bool:
         {"sessions": {"ping_seconds": 0}},
         {"sessions": {"message_bytes": 1023}},
         {"registry": {"events": 999}},
+        {"online_check": {"timeout_seconds": 0.099}},
+        {"online_check": {"timeout_seconds": 10.1}},
+        {"online_check": {"timeout_seconds": float("nan")}},
+        {"online_check": {"interval_seconds": 0.099}},
+        {"online_check": {"interval_seconds": 3600.1}},
+        {"online_check": {"parallel": 0}},
+        {"online_check": {"reply_port": -1}},
+        {"scan": {"timeout_seconds": 60.1}},
+        {"scan": {"timeout_seconds": float("nan")}},
+        {"scan": {"broadcast_address": "everybody"}},
         {"os11": {"port": 65_536}},
         {"os11": {"file_transfer_port": -1}},
         {"os11": {"key": "rsa-1024"}},
