@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from umslab_runtime.streams import HttpStream, Stream
 
 ASLEEP = frozenset({State.SUSPENDED, State.OFF})
-MOST_SCANS = 8
-"""Scans over TCP at a time."""
 GONE = frozenset({State.REBOOTING, State.FAILED})
 """Neither awake nor able to be woken; a device that failed for good is not simulated any more."""
+MOST_SCANS = 8
+"""Scans over TCP at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -105,12 +105,13 @@ class Automatic:
         wait = self._throttle.wait_before_trying(source, unit_id, now)
         if wait > 0:
             return _slow_down(wait)
-        stamp = timestamp(self._clock.utc())
-        device, bearer = await self._store.read(lambda connection: _look(connection, unit_id, stamp))
+        device = await self._store.read(lambda connection: registry.get(connection, unit_id))
         refused = self._why_not(device)
         wait = self._throttle.wrong(source, unit_id, now)
         if refused is None:
             return self._hand_out(unit_id, now)
+        stamp = timestamp(self._clock.utc())
+        bearer = await self._store.read(lambda connection: _let_in(connection, unit_id, stamp))
         if bearer and refused is not IN_BIN:
             return self._hand_out(unit_id, now, bearer)
         if wait > 0:
@@ -165,10 +166,9 @@ def _matching(given: _Given | None, token: str) -> _Given | None:
     return given if given is not None and hmac.compare_digest(given.text.encode(), token.encode()) else None
 
 
-def _look(connection: Connection, unit_id: UnitId, now: str) -> tuple[RowMapping | None, str]:
-    """Return the row of a device, and with which key it was let in without having its certificate."""
-    bearer = approval.let_in(connection, unit_id) or unused_key(connection, unit_id, now)
-    return registry.get(connection, unit_id), bearer
+def _let_in(connection: Connection, unit_id: UnitId, now: str) -> str:
+    """Digest of the key with which a device was let in that has not got its certificate; empty for none."""
+    return approval.let_in(connection, unit_id) or unused_key(connection, unit_id, now)
 
 
 def _slow_down(wait: float) -> EnrolmentRefused:

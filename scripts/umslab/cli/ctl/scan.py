@@ -31,9 +31,12 @@ def scan(
     ranges: RangesArgument = None,
     *,
     timeout: Annotated[
-        float | None, typer.Option(min=0.1, max=60, help="Seconds from the last probe to the end (default: scan.*).")
+        float | None,
+        typer.Option(min=0.1, max=60, help="Seconds from the last probe to the end (default: scan.timeout_seconds)."),
     ] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Where devices listen (default: scan.*).")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="Where devices listen (default: scan.port).")
+    ] = None,
     over_tcp: TcpOption = False,
     register: Annotated[
         list[str] | None,
