@@ -36,7 +36,8 @@ OF_OVERLAYS = (
     .exists()
     .label("is_updating"),
     select(logon.c.id)
-    .where(logon.c.unit_id == device.c.unit_id, logon.c.loginresult == 0, logon.c.logofftime == "")
+    .where(device.c.last_user != "", logon.c.unit_id == device.c.unit_id)  # most devices tell of no log-ons
+    .where(logon.c.loginresult == 0, logon.c.logofftime == "")
     .correlate(device)
     .exists()
     .label("is_logged_on"),
