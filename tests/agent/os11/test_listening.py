@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.agent.os11.ums import DEVICES, Os11Lab, Os11LabDevice, open_os11_lab
+from tests.agent.os11.ums import DEVICES, SERVER, Os11Lab, Os11LabDevice, open_os11_lab
 from umslab_agent.nearby import Whereabouts, open_nearby
 from umslab_agent.os11.listening import MOST_CALLERS
 from umslab_certs.tls import blind_context, blind_context_12
@@ -140,6 +140,18 @@ async def test_what_is_no_scan_holds_nothing(
     assert answered
     assert b"uSIM" not in heard
     assert after < seconds + 2
+
+
+async def test_reset_before_the_first_byte(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Neither TLS nor a scan, nor a defect of ours: the device goes on."""
+    async with open_os11_lab(tmp_path) as lab, _found(lab) as device:
+        assert lab.memory is not None
+        await lab.ums.network.dial(HostPort(DEVICES, PROBE_PORT))
+        await trio.sleep(1)
+        lab.memory.reset(SERVER, DEVICES)
+        await trio.sleep(1)
+
+        assert await _still_answers(lab, device)
 
 
 async def test_too_many_callers(tmp_path: Path, autojump_clock: MockClock) -> None:
