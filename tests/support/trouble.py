@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -41,6 +42,8 @@ class Member:
     """One device and how often it was started."""
 
     folder: DeviceFolder
+    told: Path = Path(os.devnull)
+    """What a process printed, all its lives together."""
     starts: int = 0
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     process: subprocess.Popen[bytes] | None = None
@@ -66,10 +69,10 @@ class Member:
 class TroubledLab:
     """The fleet, its server, and the one who disturbs both."""
 
-    def __init__(self, path: Path, seed: int) -> None:
+    def __init__(self, path: Path, seed: int, arguments: Sequence[str] = ARGUMENTS) -> None:
         self.path = path
         self.chance = random.Random(seed)
-        self.server = ServerProcess(path / "ums", arguments=ARGUMENTS)
+        self.server = ServerProcess(path / "ums", arguments=arguments)
         self.members: list[Member] = []
         self.moves = 0
         self.number = 0
@@ -111,17 +114,23 @@ class TroubledLab:
 
     async def live_as_process(self, index: int, key: str) -> None:
         """Run `umslab device` again and again, as long as somebody kills it."""
-        member = Member(DeviceFolder(self.path / f"process-{index}" / "device"))
+        where = f"localhost:{self.server.port}"
+        await self._live_as_process(index, where, "--auth-key", key, "--token", self.server.about["token"])
+
+    async def live_as_os11_process(self, index: int) -> None:
+        """The same for OS 11."""
+        await self._live_as_process(index, f"localhost:{self.server.os11_port}", "--os", "11", "--push-port", "0")
+
+    async def _live_as_process(self, index: int, *arguments: str) -> None:
+        path = self.path / f"process-{index}"
+        member = Member(DeviceFolder(path / "device"), told=path.with_suffix(".jsonl"))
         self.members.append(member)
-        behaviour = self.path / f"process-{index}.toml"
+        behaviour = path.with_suffix(".toml")
         behaviour.write_text("boot_seconds = 0.1\napp_install_seconds = 0.05\n")
-        command = [
-            *UMSLAB, "device", f"localhost:{self.server.port}", "--state", str(member.folder.path.parent),
-            "--auth-key", key, "--token", self.server.about["token"], "--retry", "--behaviour", str(behaviour),
-        ]  # fmt: skip
+        more = ("--state", str(path), "--retry", "--behaviour", str(behaviour), "--json")
         while True:
             member.start()
-            member.process = await trio.to_thread.run_sync(partial(_start, command))
+            member.process = await trio.to_thread.run_sync(_start, [*UMSLAB, "device", *arguments, *more], member.told)
             try:
                 code = await trio.to_thread.run_sync(member.process.wait, abandon_on_cancel=True)
             finally:
@@ -135,6 +144,11 @@ class TroubledLab:
         """Start the server, again after a kill."""
         await trio.to_thread.run_sync(self.server.start)
         self._up.set()
+
+    async def kill(self) -> None:
+        """Kill the server; until it is started again whoever asks waits."""
+        self._up = trio.Event()
+        await trio.to_thread.run_sync(self.server.kill)
 
     async def ask(self, name: str, /, **args: Any) -> Any:
         """Ask as soon as the server is there; raises `ControlError` when it goes away meanwhile."""
@@ -191,16 +205,12 @@ class TroubledLab:
             for member in self.chance.sample(self.members, len(self.members) // 4):
                 member.cut()
         if what != "devices":
-            self._up = trio.Event()
-            await trio.to_thread.run_sync(self.server.kill)
+            await self.kill()
             await self.start()
 
 
-def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command,
-        env=clean_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def _start(command: Sequence[str], told: Path) -> subprocess.Popen[bytes]:
+    with told.open("ab") as out:
+        return subprocess.Popen(
+            command, env=clean_environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL
+        )
