@@ -18,7 +18,7 @@ from umslab_runtime.control import connect_control
 from .strangers import Daemon, Finished, in_background, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 UMSLAB = Path(sys.executable).with_name("umslab")
 EST_PATH = "/device-connector/device/.well-known/est"
@@ -59,8 +59,12 @@ async def _call(control: Path, name: str, args: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def running_ums(state: Path, *settings: str, env: Mapping[str, str] | None = None) -> Iterator[Ums]:
+def running_ums(
+    state: Path, *settings: str, env: Mapping[str, str] | None = None, port: int = 0, prefix: Sequence[str] = ()
+) -> Iterator[Ums]:
     """Serve as long as the block lasts, with a mass-deployment key; `settings` are for --set.
+
+    `prefix` is what the command begins with: `ip netns exec ...`.
 
     In the end the server must stop in order, whatever strangers did to it, without a defect in its log.
     """
@@ -68,7 +72,7 @@ def running_ums(state: Path, *settings: str, env: Mapping[str, str] | None = Non
     state.mkdir(parents=True, exist_ok=True)
     sets = [word for setting in (*_QUICK, *settings) for word in ("--set", setting)]
     with in_background(
-        UMSLAB, "serve", "--state", state, "--port", "0", "--ready-file", ready, *sets, env=env
+        *prefix, UMSLAB, "serve", "--state", state, "--port", str(port), "--ready-file", ready, *sets, env=env
     ) as daemon:
         daemon.wait_for(r"^  state folder ")  # printed when the ready file is complete
         about = json.loads(ready.read_text())

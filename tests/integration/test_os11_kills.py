@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pytest
 import trio
 
 from tests.agent.os11.ums import Os11Lab, open_os11_lab
@@ -90,6 +91,7 @@ async def test_killed_in_the_middle_of_a_push(tmp_path: Path) -> None:
             device.wait()
 
 
+@pytest.mark.slow
 async def test_both_sides_killed_in_the_middle_of_a_push(tmp_path: Path) -> None:
     """Processes, killed at seeded moments: settings are always whole, the same in the end, and none comes twice."""
     lab = TroubledLab(tmp_path, seed=5, arguments=(*QUICK_KEYS, "--set", "enrolment.automatic=true"))
