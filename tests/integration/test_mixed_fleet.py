@@ -275,6 +275,38 @@ async def test_reboot_by_command(tmp_path: Path, autojump_clock: MockClock) -> N
         assert about(ends[new.unit_id][0]) == told["device-booted"]
 
 
+@pytest.mark.parametrize("order", [CommandName.SUSPEND, CommandName.SHUTDOWN])
+async def test_sleepers_wake(tmp_path: Path, autojump_clock: MockClock, order: CommandName) -> None:
+    """Asleep or off: offline by the rule of each, until the magic packet comes (WL1, WL3, WL5); a device off boots."""
+    async with open_mixed(tmp_path) as fleet:
+        old, new = await fleet.on_board(1, 11), await fleet.on_board(1, 12)
+        other = await fleet.on_board(2, 11)
+        sweep = await fleet.until_between_sweeps()
+        ordered = trio.current_time()
+        for device in (old, new):
+            assert ResultState.SUCCESS == (await ask(fleet.lab, device, order)).state
+        await trio.sleep(600)
+        assert [State.SUSPENDED if order is CommandName.SUSPEND else State.OFF] * 2 == [
+            old.device.state,
+            new.device.state,
+        ]
+        assert [("device-unreachable", about(sweep + SWEEP + SILENCE))] == await fleet.told(old, since=ordered)
+        assert [("device-disconnected", about(ordered))] == await fleet.told(new, since=ordered)
+
+        woken = await fleet.until_between_sweeps() + SWEEP / 2
+        for device in (old, new):
+            answer = await ask(fleet.lab, device, CommandName.WAKE_UP)
+            assert ResultState.SUCCESS == answer.state
+            assert device.address in answer.message
+        await trio.sleep(30)
+        assert ["online"] * 3 == await fleet.states()
+        booted = [("device-booted", about(woken))] if order is CommandName.SHUTDOWN else []
+        expected = [("device-contact", about(woken)), *booted, ("device-reachable", about(woken + SWEEP / 2))]
+        assert expected == await fleet.told(old, since=woken)
+        assert [("device-connected", about(woken)), *booted] == await fleet.told(new, since=woken)
+        assert "booted" not in {kind for kind, _ in await fleet.told(other, since=ordered)}
+
+
 async def test_imported_devices(tmp_path: Path, autojump_clock: MockClock) -> None:
     """Never registered, in grey; registered, and then online by the rule of their generation."""
     async with open_mixed(tmp_path) as fleet:
