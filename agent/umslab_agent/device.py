@@ -23,7 +23,6 @@ from umslab_agent.onboarding import Onboarding
 from umslab_agent.reports import Reports, Topic
 from umslab_agent.unit import make_unit
 from umslab_protocol.machines.device_life import (
-    Booted,
     Command,
     Connected,
     Departure,
@@ -42,7 +41,7 @@ from umslab_protocol.wire.close_codes import CloseCode
 from umslab_runtime.http_client import close_quietly
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from umslab_agent.connecting import Asked
     from umslab_agent.discovery import Discovery
@@ -89,8 +88,7 @@ class Device(LivingDevice):
         The release delay of `life` follows firmware and settings. With `nearby` a magic packet switches it on.
         """
         unit = make_unit(persona, folder, world, behaviour or DeviceBehaviour(), on_happening)
-        super().__init__(unit, life, on_change, nearby)
-        self._discovery = discovery
+        super().__init__(unit, life, on_change, discovery=discovery, nearby=nearby)
         self._onboarding = Onboarding(
             persona, folder, target, unit.world,
             trust_mode=trust_mode, auth_key=auth_key, key_type=key_type, enrol_at=enrol_at,
@@ -119,20 +117,9 @@ class Device(LivingDevice):
     def _stopped(self) -> None:
         self._commands.stopped()
 
-    def _leave_network(self, *, release: bool) -> None:
-        if self._discovery is not None:
-            self._discovery.leave(self._unit, release=release)
-
     # Booting.
 
-    def _boot(self) -> list[Command]:
-        try:
-            event: Event = self._start_up()
-        except DAMAGE as error:
-            event = StepFailed(explain_damage(Phase.START, error))
-        return self._life.handle(event, self._unit.now())
-
-    def _start_up(self) -> Booted:
+    def _start_up(self) -> list[Command]:
         unit = self._unit
         document, installed = starting.start_up(unit)
         self._onboarding.persona = unit.persona
@@ -141,18 +128,11 @@ class Device(LivingDevice):
         self._reports.begin_boot(installed)
         if self._discovery is not None:
             self._discovery.look_again(self._onboarding)
-        return starting.look_around(unit, discovers=self._discovery is not None)
+        return self._life.handle(starting.look_around(unit, discovers=self._discovery is not None), unit.now())
 
-    def _forget(self) -> None:
+    def _refusals(self) -> Sequence[Asked]:
         failure = self._life.failure
-        unknown = failure is not None and failure.reason is Reason.UNKNOWN_DEVICE
-        try:
-            if self._life.state is State.FACTORY:
-                self._unit.folder.reset()
-            else:
-                connecting.give_up(self._unit, self._asked if unknown else [])
-        except DAMAGE as error:
-            self._unit.tell(Kind.RELEASE, f"not everything could be forgotten: {error}")
+        return self._asked if failure is not None and failure.reason is Reason.UNKNOWN_DEVICE else []
 
     # Doing a step.
 
@@ -261,12 +241,6 @@ class Device(LivingDevice):
         if self._conversation is not None and self._life.state is State.ONLINE:
             self._conversation.tell_system_information()  # the structure tag may be another
             self._conversation.flush()
-
-    def depart(self, departure: Departure, reason: str) -> None:
-        """Go away as soon as possible: close the session, or end a wait."""
-        self._departure = departure
-        self._close(reason)
-        self._ring()
 
     def _close(self, reason: str) -> None:
         if self._link is not None:

@@ -13,14 +13,20 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
+from umslab_agent import connecting
 from umslab_agent.errors import DeviceFolderError
+from umslab_agent.explain import explain_damage
+from umslab_agent.happenings import Kind
 from umslab_agent.nearby import Nowhere
 from umslab_certs.errors import CertificateError
-from umslab_protocol.machines.device_life import Command, Resetting, ShuttingDown, State, WokenUp
+from umslab_protocol.machines.device_life import Command, Resetting, ShuttingDown, State, StepFailed, WokenUp
+from umslab_protocol.values.failure import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from umslab_agent.connecting import Asked
+    from umslab_agent.discovery import Discovery
     from umslab_agent.persona import Persona
     from umslab_agent.unit import Unit
     from umslab_protocol.machines.device_life import Departure
@@ -49,7 +55,7 @@ class Life(Protocol):
     state: State
     failure: Failure | None
 
-    def handle(self, event: Departure | WokenUp, now: float) -> list[Command]:
+    def handle(self, event: Departure | WokenUp | StepFailed, now: float) -> list[Command]:
         """Take an event."""
         ...
 
@@ -69,15 +75,25 @@ class Life(Protocol):
 class LivingDevice(ABC):
     """One simulated device. `run` it."""
 
+    _boot_phase = Phase.START
+    """Where a folder that cannot be used is told to have failed."""
+
     def __init__(
-        self, unit: Unit, life: Life, on_change: Callable[[Change], None], nearby: Nowhere | None = None
+        self,
+        unit: Unit,
+        life: Life,
+        on_change: Callable[[Change], None],
+        *,
+        discovery: Discovery | None = None,
+        nearby: Nowhere | None = None,
     ) -> None:
-        """With `nearby` the device answers probes, and a magic packet switches it on."""
+        """`discovery` finds the server; with `nearby` the device answers probes, and a magic packet switches it on."""
         self.state = State.OFF
         self.managed = False
         self._unit = unit
         self._life = life
         self._on_change = on_change
+        self._discovery = discovery
         self._nearby = nearby or Nowhere()
         self._departure: Departure | None = None
         self._alarm: trio.Event | None = None
@@ -98,6 +114,12 @@ class LivingDevice(ABC):
         if self._life.takes(WokenUp) and self._alarm is not None:
             self._woken = True
             self._alarm.set()
+
+    def depart(self, departure: Departure, reason: str) -> None:
+        """Go away as soon as possible: end what is being said, or a wait."""
+        self._departure = departure
+        self._close(reason)
+        self._ring()
 
     async def run(self) -> State:
         """Live until the end, or until cancelled.
@@ -137,24 +159,48 @@ class LivingDevice(ABC):
     # What the generations do.
 
     @abstractmethod
-    def _boot(self) -> list[Command]:
-        """Look at the folder, and tell the life what it holds."""
-
-    @abstractmethod
-    def _forget(self) -> None:
-        """Forget what the life's end tells to: everything after a reset, all that is the server's on a release."""
+    def _start_up(self) -> list[Command]:
+        """Look at the folder, and tell the life what it holds; raises what is in `DAMAGE`."""
 
     @abstractmethod
     async def _step(self, command: Command) -> list[Command]:
         """Do a command, and tell the life how it went."""
 
     @abstractmethod
+    def _close(self, reason: str) -> None:
+        """Begin to end whatever session there is."""
+
+    @abstractmethod
     def _stopped(self) -> None:
         """The device is going away: nothing is under way any more."""
 
-    @abstractmethod
+    def _refusals(self) -> Sequence[Asked]:
+        """Whose answers make the device forget its server by itself; nobody's when it is told to."""
+        return []
+
+    # What they have in common.
+
+    def _boot(self) -> list[Command]:
+        self.managed = False
+        try:
+            return self._start_up()
+        except DAMAGE as error:
+            return self._life.handle(StepFailed(explain_damage(self._boot_phase, error)), self._unit.now())
+
+    def _forget(self) -> None:
+        """Forget what the life's end tells to: everything after a reset, all that is the server's on a release."""
+        try:
+            if self._life.state is State.FACTORY:
+                self._unit.folder.reset()
+            else:
+                connecting.give_up(self._unit, self._refusals())
+        except DAMAGE as error:
+            self._unit.tell(Kind.RELEASE, f"not everything could be forgotten: {error}")
+
     def _leave_network(self, *, release: bool) -> None:
         """The device is off the link: it gives its address back, or keeps it until it is there again."""
+        if self._discovery is not None:
+            self._discovery.leave(self._unit, release=release)
 
     def _is_over(self) -> bool:
         """Whether nothing will ever happen again."""

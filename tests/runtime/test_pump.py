@@ -19,7 +19,7 @@ from umslab_certs.tls import exact_context_12, server_context_12
 from umslab_protocol.errors import LocalProtocolError
 from umslab_protocol.machines.carrier import Closed
 from umslab_protocol.machines.os11_device import CallingDevice
-from umslab_protocol.machines.os11_server import AnsweringServer, Greeted
+from umslab_protocol.machines.os11_server import AnsweringServer, Greeted, ServerSide
 from umslab_protocol.machines.session_server import SessionRules
 from umslab_protocol.values.device_key import DeviceKey
 from umslab_protocol.wire.close_codes import CloseCode
@@ -76,9 +76,8 @@ async def test_os11_on_tls_1_2(carrier: Carrier, tmp_path: Path) -> None:
         trio.open_nursery() as nursery,
     ):
         now = trio.current_time()
-        answering = AnsweringServer(
-            codec=JsonCodec(), rules=SessionRules(), server_name="test", session_id="s", nonce=b"s" * 32, now=now
-        )
+        side = ServerSide(codec=JsonCodec(), rules=SessionRules(), server_name="test", session_id="s", nonce=b"s" * 32)
+        answering = AnsweringServer(side, now=now)
         secret, unit_hello = DeviceKey(bytes(32)), hello(UNIT_ID)
         calling = CallingDevice(codec=JsonCodec(), hello=unit_hello, key=secret, nonce=b"d" * 32, linger=0.05, now=now)
         device = Side(host.pump(calling, client_stream), client_stream)

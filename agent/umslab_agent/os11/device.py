@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from umslab_agent import connecting, inventory, starting
+from umslab_agent import inventory, starting
 from umslab_agent.behaviour import DeviceBehaviour
 from umslab_agent.commands import Commands
 from umslab_agent.explain import explain_damage
@@ -85,6 +85,7 @@ class Os11Device(LivingDevice):
     """One simulated OS 11 device. `run` it."""
 
     _life: Os11DeviceLife
+    _boot_phase = Phase.CONTACT  # there is no code of the vendor's for it, as there is for OS 12
 
     def __init__(
         self,
@@ -103,14 +104,13 @@ class Os11Device(LivingDevice):
     ) -> None:
         """`target` is the address given by the user, or `discovery` finds one."""
         unit = make_unit(persona, folder, world, behaviour or DeviceBehaviour(), on_happening)
-        super().__init__(unit, life, on_change, nearby)
+        super().__init__(unit, life, on_change, discovery=discovery, nearby=nearby)
         self._target = target
-        self._discovery = discovery
         self._settings = settings
         self._reports = Reports(unit)
         self._installer = Installer(unit, changed=self._report, in_effect=self._settings_in_effect)
         self._commands = Commands(
-            unit, self._installer, depart=self._depart, renewal_due=lambda: False, renew=lambda: None
+            unit, self._installer, depart=self.depart, renewal_due=lambda: False, renew=lambda: None
         )
         self._talking = Talking(unit, reports=self._reports, installer=self._installer, commands=self._commands)
         unit.errands = self._errand
@@ -130,33 +130,17 @@ class Os11Device(LivingDevice):
 
     # Booting.
 
-    def _boot(self) -> list[Command]:
-        self.managed = False
-        try:
-            event: Os11Event = self._start_up()
-        except DAMAGE as error:
-            event = StepFailed(explain_damage(Phase.CONTACT, error))
-        return self._life.handle(event, self._unit.now())
-
-    def _start_up(self) -> Os11Event:
+    def _start_up(self) -> list[Command]:
         unit = self._unit
         document, installed = starting.start_up(unit)
         if unit.firmware.major >= 12:
             hint = "start it again with --firmware and what OS 12 needs: it comes on board over the web port (O6)"
-            return StepFailed(Failure(Phase.CONTACT, Reason.REFUSED, "the device runs OS 12 from now on", hint))
+            failure = Failure(Phase.CONTACT, Reason.REFUSED, "the device runs OS 12 from now on", hint)
+            return self._life.handle(StepFailed(failure), unit.now())
         self._installer.begin_boot(document, installed)
         self._reports.begin_boot(installed)
         keeping.load_or_make_key(unit.folder, unit.world.entropy)  # so that damage is told now
-        return Os11Booted(registered=keeping.load_pin(unit.folder) is not None)
-
-    def _forget(self) -> None:
-        try:
-            if self._life.state is State.FACTORY:
-                self._unit.folder.reset()
-            else:
-                connecting.give_up(self._unit, [])
-        except DAMAGE as error:
-            self._unit.tell(Kind.RELEASE, f"not everything could be forgotten: {error}")
+        return self._life.handle(Os11Booted(registered=keeping.load_pin(unit.folder) is not None), unit.now())
 
     # Doing a step.
 
@@ -301,10 +285,6 @@ class Os11Device(LivingDevice):
             self._pending.append(event)
         self._ring()
 
-    def _leave_network(self, *, release: bool) -> None:
-        if self._discovery is not None:
-            self._discovery.leave(self._unit, release=release)
-
     def _is_over(self) -> bool:
         return self._life.state is not State.READY and super()._is_over()
 
@@ -328,11 +308,8 @@ class Os11Device(LivingDevice):
             conversation.tell_system_information()
             conversation.flush()
 
-    def _depart(self, departure: Departure, reason: str) -> None:
-        """Go away as soon as possible: end what is being said, or a wait."""
-        self._departure = departure
+    def _close(self, reason: str) -> None:
         self._talking.close(reason)
-        self._ring()
 
     async def _go(self, departure: Departure) -> list[Command]:
         with trio.move_on_after(FAREWELL_SECONDS):

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from umslab_protocol.machines.retrying import MAY_PASS
 from umslab_protocol.machines.transitions import TableMachine
@@ -163,12 +163,13 @@ Event = (
 
 S = State
 
-_DEPARTURES: dict[type[Event], tuple[State, ...]] = {
+DEPARTURES: dict[type[Any], tuple[State, ...]] = {
     Rebooting: (S.REBOOTING,),
     FallingAsleep: (S.SUSPENDED,),
     ShuttingDown: (S.OFF,),
     Resetting: (S.FACTORY,),
 }
+"""Where a device goes when it goes away, of either generation."""
 
 # The transition table: from a state, by an event, to one of these states.
 TRANSITIONS: dict[State, dict[type[Event], tuple[State, ...]]] = {
@@ -180,15 +181,15 @@ TRANSITIONS: dict[State, dict[type[Event], tuple[State, ...]]] = {
     S.TRUSTING: {TrustEstablished: (S.PREPARING, S.ENROLLING), StepFailed: (S.WAITING, S.FAILED)},
     S.PREPARING: {RequestReady: (S.ENROLLING,), StepFailed: (S.FAILED,)},
     S.ENROLLING: {Enrolled: (S.CONNECTING,), StepFailed: (S.WAITING, S.FAILED)},
-    S.CONNECTING: {Connected: (S.ONLINE,), StepFailed: (S.WAITING, S.RELEASED, S.FAILED), **_DEPARTURES},
+    S.CONNECTING: {Connected: (S.ONLINE,), StepFailed: (S.WAITING, S.RELEASED, S.FAILED), **DEPARTURES},
     S.ONLINE: {
         Disconnected: (S.WAITING, S.FAILED),
         Deregistered: (S.RELEASED,),
         RenewalChecked: (S.ONLINE, S.RENEWING),
-        **_DEPARTURES,
+        **DEPARTURES,
     },
     S.RENEWING: {Enrolled: (S.CONNECTING,), StepFailed: (S.CONNECTING,)},
-    S.WAITING: {RenewalChecked: (S.WAITING, S.RENEWING), **_DEPARTURES},
+    S.WAITING: {RenewalChecked: (S.WAITING, S.RENEWING), **DEPARTURES},
     S.REBOOTING: {WokenUp: (S.OFF,)},
     S.SUSPENDED: {WokenUp: (S.CONNECTING,)},
     S.FACTORY: {WokenUp: (S.OFF,)},
@@ -304,7 +305,7 @@ class DeviceLife(TableMachine[Event]):
 
     def _depart(self, event: Departure, now: float) -> list[Command]:
         """Go away, and set the alarm for coming back."""
-        (self.state,) = _DEPARTURES[type(event)]
+        (self.state,) = DEPARTURES[type(event)]
         self._wake_at = None if event.seconds is None else now + event.seconds
         self._resume = Command.CONNECT if self.state is State.SUSPENDED else Command.BOOT
         return [Command.FORGET] if self.state is State.FACTORY else []

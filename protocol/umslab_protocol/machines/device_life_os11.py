@@ -19,13 +19,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from umslab_protocol.machines.device_life import (
+    DEPARTURES,
     Command,
     Departure,
     Deregistered,
-    FallingAsleep,
-    Rebooting,
-    Resetting,
-    ShuttingDown,
     State,
     StepFailed,
     WokenUp,
@@ -82,13 +79,6 @@ Os11Event = (
 
 S = State
 
-_DEPARTURES: dict[type[Os11Event], tuple[State, ...]] = {
-    Rebooting: (S.REBOOTING,),
-    FallingAsleep: (S.SUSPENDED,),
-    ShuttingDown: (S.OFF,),
-    Resetting: (S.FACTORY,),
-}
-
 # The transition table: from a state, by an event, to one of these states.
 TRANSITIONS: dict[State, dict[type[Os11Event], tuple[State, ...]]] = {
     S.OFF: {
@@ -101,18 +91,18 @@ TRANSITIONS: dict[State, dict[type[Os11Event], tuple[State, ...]]] = {
         Contacted: (S.READY,),
         StepFailed: (S.WAITING, S.FAILED),
         Deregistered: (S.RELEASED,),
-        **_DEPARTURES,
+        **DEPARTURES,
     },
     S.READY: {
         NetworkChanged: (S.CONTACTING,),
         ReportDue: (S.CONTACTING,),
         Deregistered: (S.RELEASED,),
-        **_DEPARTURES,
+        **DEPARTURES,
     },
     S.WAITING: {
         NetworkChanged: (S.REGISTERING, S.CONTACTING),
         Deregistered: (S.RELEASED,),
-        **_DEPARTURES,
+        **DEPARTURES,
     },
     S.REBOOTING: {WokenUp: (S.OFF,)},
     S.SUSPENDED: {WokenUp: (S.CONTACTING,)},
@@ -185,7 +175,7 @@ class Os11DeviceLife(TableMachine[Os11Event]):
 
     def _depart(self, event: Departure, now: float) -> list[Command]:
         """Go away, and set the alarm for coming back."""
-        (self.state,) = _DEPARTURES[type(event)]
+        (self.state,) = DEPARTURES[type(event)]
         self._wake_at = None if event.seconds is None else now + event.seconds
         self._resume = Command.CONTACT if self.state is State.SUSPENDED else Command.BOOT
         return [Command.FORGET] if self.state is State.FACTORY else []

@@ -54,44 +54,45 @@ class RegistrationAsked(Received):
     """What else it said; its certificate has not been looked at."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSide:
+    """What the server is in one session, whoever has called."""
+
+    codec: SessionCodec
+    rules: SessionRules
+    server_name: str
+    session_id: str
+    nonce: bytes
+    """32 bytes that nobody could guess."""
+
+
 class _ServerRole(Os11Session):
-    __slots__ = ("_rules", "_server_name", "_session_id")
+    __slots__ = ("_side",)
 
     peer_may_send = FROM_DEVICE
 
-    def __init__(
-        self,
-        *,
-        codec: SessionCodec,
-        rules: SessionRules,
-        server_name: str,
-        session_id: str,
-        nonce: bytes,
-        linger: float | None,
-        now: float,
-    ) -> None:
+    def __init__(self, side: ServerSide, *, linger: float | None, now: float) -> None:
+        rules = side.rules
         super().__init__(
-            codec=codec,
-            nonce=nonce,
+            codec=side.codec,
+            nonce=side.nonce,
             max_message_bytes=rules.max_message_bytes,
             silent_after=rules.ping_after + rules.pong_within,
             greet_within=rules.hello_within,
             linger=linger,
             now=now,
         )
-        self._rules = rules
-        self._server_name = server_name
-        self._session_id = session_id
+        self._side = side
 
     def _welcome(self, version: int) -> Welcome:
         """Say the rules of the session; there are no pings and no heartbeat, because it does not last."""
         return Welcome(
             version=version,
-            server=self._server_name,
-            session=self._session_id,
+            server=self._side.server_name,
+            session=self._side.session_id,
             pingSeconds=0.0,
-            maxMessageBytes=self._rules.max_message_bytes,
-            fileTransferPort=self._rules.file_transfer_port,
+            maxMessageBytes=self._side.rules.max_message_bytes,
+            fileTransferPort=self._side.rules.file_transfer_port,
         )
 
 
@@ -100,25 +101,8 @@ class AnsweringServer(_ServerRole):
 
     __slots__ = ("_contact", "_proof", "_unit_id", "_version")
 
-    def __init__(
-        self,
-        *,
-        codec: SessionCodec,
-        rules: SessionRules,
-        server_name: str,
-        session_id: str,
-        nonce: bytes,
-        now: float,
-    ) -> None:
-        super().__init__(
-            codec=codec,
-            rules=rules,
-            server_name=server_name,
-            session_id=session_id,
-            nonce=nonce,
-            linger=None,
-            now=now,
-        )
+    def __init__(self, side: ServerSide, *, now: float) -> None:
+        super().__init__(side, linger=None, now=now)
         self._contact: Contact | None = None
         self._proof: Proof | None = None
         self._unit_id: UnitId | None = None
@@ -211,27 +195,9 @@ class CallingServer(_ServerRole):
     __slots__ = ("_called_nonce", "_key", "_unit_id")
 
     def __init__(
-        self,
-        *,
-        codec: SessionCodec,
-        rules: SessionRules,
-        server_name: str,
-        session_id: str,
-        unit_id: UnitId,
-        key: DeviceKey,
-        nonce: bytes,
-        now: float,
-        linger: float = LINGER_SECONDS,
+        self, side: ServerSide, *, unit_id: UnitId, key: DeviceKey, now: float, linger: float = LINGER_SECONDS
     ) -> None:
-        super().__init__(
-            codec=codec,
-            rules=rules,
-            server_name=server_name,
-            session_id=session_id,
-            nonce=nonce,
-            linger=linger,
-            now=now,
-        )
+        super().__init__(side, linger=linger, now=now)
         self._unit_id = unit_id
         self._key = key
         self._called_nonce: str | None = None

@@ -8,7 +8,6 @@ too. A device that could not be reached, or whose call broke off, is left alone 
 
 from __future__ import annotations
 
-import secrets
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,6 @@ from umslab_certs.errors import CertificateError
 from umslab_certs.tls import exact_context_12
 from umslab_protocol.machines.os11_server import CallingServer
 from umslab_protocol.wire.close_codes import CloseCode
-from umslab_protocol.wire.os11 import NONCE_BYTES
 from umslab_runtime.dial_tls import dial_tls
 from umslab_runtime.network import DialError
 from umslab_runtime.policy import TargetRefusedError
@@ -34,9 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from umslab_protocol.machines.carrier import Closed
+    from umslab_protocol.machines.os11_server import ServerSide
     from umslab_protocol.machines.session import Received
-    from umslab_protocol.machines.session_server import SessionRules
-    from umslab_protocol.wire.codec import SessionCodec
     from umslab_runtime.network import Network
     from umslab_runtime.session_host import SessionHost
     from umslab_runtime.tls import TLSStream
@@ -82,22 +79,16 @@ class Calls:
         network: Network,
         host: SessionHost,
         *,
-        codec: SessionCodec,
-        rules: SessionRules,
-        server_name: str,
-        new_session_id: Callable[[], str],
+        new_side: Callable[[], ServerSide],
         linger_seconds: float,
         check_time: bool,
     ) -> None:
-        """`check_time` is whether OpenSSL judges certificate dates."""
+        """`new_side` is asked once a call; `check_time` is whether OpenSSL judges certificate dates."""
         self._store = store
         self._service = service
         self._network = network
         self._host = host
-        self._codec = codec
-        self._rules = rules
-        self._server_name = server_name
-        self._new_session_id = new_session_id
+        self._new_side = new_side
         self._linger_seconds = linger_seconds
         self._check_time = check_time
         self._jobs = host.jobs()
@@ -191,15 +182,11 @@ class Calls:
         return stream
 
     async def _converse(self, found: Known, stream: TLSStream, call: _Call) -> Closed:
-        session_id = self._new_session_id()
+        side = self._new_side()
         machine = CallingServer(
-            codec=self._codec,
-            rules=self._rules,
-            server_name=self._server_name,
-            session_id=session_id,
+            side,
             unit_id=found.unit_id,
             key=found.key,
-            nonce=secrets.token_bytes(NONCE_BYTES),
             now=self._host.clock.monotonic(),
             linger=self._linger_seconds,
         )
@@ -208,7 +195,7 @@ class Calls:
         async def begin(received: Received) -> LiveSession:
             del received
             self._note_reached(found)
-            return LiveSession(found.admitted(called=True), session_id, pump, self._service.sent)
+            return LiveSession(found.admitted(called=True), side.session_id, pump, self._service.sent)
 
         return await converse(pump, self._service, begin, call.begin)
 

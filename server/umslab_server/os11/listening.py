@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING
 
 from umslab_protocol.machines.os11_server import AnsweringServer, Greeted, RegistrationAsked
-from umslab_protocol.wire.os11 import NONCE_BYTES, ContactRefusal
+from umslab_protocol.wire.os11 import ContactRefusal
 from umslab_runtime.connections import Room, StreamServer
 from umslab_server.os11.contacts import ContactRefused
 from umslab_server.os11.conversing import converse
@@ -17,9 +16,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from umslab_protocol.machines.os11_server import ServerSide
     from umslab_protocol.machines.session import Received
-    from umslab_protocol.machines.session_server import SessionRules
-    from umslab_protocol.wire.codec import SessionCodec
     from umslab_runtime.session_host import SessionHost
     from umslab_runtime.streams import HttpStream
     from umslab_server.os11.contacts import Contacts
@@ -40,37 +38,24 @@ class DeviceServer(StreamServer):
         registration: Registration,
         host: SessionHost,
         *,
-        codec: SessionCodec,
-        rules: SessionRules,
-        server_name: str,
-        new_session_id: Callable[[], str],
+        new_side: Callable[[], ServerSide],
         on_contact: Callable[[str], None],
         context: Callable[[], ssl.SSLContext],
         room: Room,
     ) -> None:
-        """`on_contact` is told of each device that was let in, by its unit ID."""
+        """`new_side` is asked once a session; `on_contact` is told of each device that was let in, by its unit ID."""
         super().__init__(context=context, room=room)
         self._service = service
         self._contacts = contacts
         self._registration = registration
         self._host = host
-        self._codec = codec
-        self._rules = rules
-        self._server_name = server_name
-        self._new_session_id = new_session_id
+        self._new_side = new_side
         self._on_contact = on_contact
 
     async def converse(self, stream: HttpStream, *, crowded: bool) -> None:
         """Hear who calls, decide, and carry the session that follows."""
-        session_id = self._new_session_id()
-        machine = AnsweringServer(
-            codec=self._codec,
-            rules=self._rules,
-            server_name=self._server_name,
-            session_id=session_id,
-            nonce=secrets.token_bytes(NONCE_BYTES),
-            now=self._host.clock.monotonic(),
-        )
+        side = self._new_side()
+        machine = AnsweringServer(side, now=self._host.clock.monotonic())
         pump = self._host.pump(machine, stream)
 
         async def begin(received: Received) -> LiveSession | None:
@@ -82,7 +67,7 @@ class DeviceServer(StreamServer):
                 self.counters[f"os11-{verdict.refusal}"] += 1
                 return None
             self._on_contact(verdict.unit_id)
-            return LiveSession(verdict, session_id, pump, self._service.sent) if machine.is_open else None
+            return LiveSession(verdict, side.session_id, pump, self._service.sent) if machine.is_open else None
 
         await converse(pump, self._service, begin, lambda session: None)  # noqa: ARG005
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from umslab_certs.tls import server_context_12
+from umslab_protocol.machines.os11_server import ServerSide
 from umslab_protocol.wire import paths
+from umslab_protocol.wire.os11 import NONCE_BYTES
 from umslab_runtime.connections import ConnectionServer
 from umslab_server.front.files import FileFront
 from umslab_server.front.routes import Router
@@ -60,15 +62,22 @@ class Os11Ports:
         self._store = services.store
         context = server_context_12(communication.identity_file)
         rules = replace(rules, file_transfer_port=self.file_listeners[0].address.port)
+
+        def new_side() -> ServerSide:
+            return ServerSide(
+                codec=codec,
+                rules=rules,
+                server_name=server_name,
+                session_id=new_session_id(),
+                nonce=secrets.token_bytes(NONCE_BYTES),
+            )
+
         self._calls = Calls(
             services.store,
             services.sessions,
             network,
             host,
-            codec=codec,
-            rules=rules,
-            server_name=server_name,
-            new_session_id=new_session_id,
+            new_side=new_side,
             linger_seconds=config.os11.linger_seconds,
             check_time=check_time,
         )
@@ -77,10 +86,7 @@ class Os11Ports:
             services.os11.contacts,
             services.os11.registration,
             host,
-            codec=codec,
-            rules=rules,
-            server_name=server_name,
-            new_session_id=new_session_id,
+            new_side=new_side,
             on_contact=self._calls.heard_of,
             context=lambda: context,
             room=room,

@@ -21,7 +21,13 @@ from umslab_certs.device_communication import DeviceCommunication, is_pinned, re
 from umslab_certs.keys import KeyType
 from umslab_certs.tls import exact_context_12, server_context_12
 from umslab_protocol.machines.device_life_os11 import Os11DeviceLife
-from umslab_protocol.machines.os11_server import AnsweringServer, CallingServer, Greeted, RegistrationAsked
+from umslab_protocol.machines.os11_server import (
+    AnsweringServer,
+    CallingServer,
+    Greeted,
+    RegistrationAsked,
+    ServerSide,
+)
 from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.machines.session_server import SessionRules
 from umslab_protocol.values.firmware import DEFAULT_OS11_FIRMWARE
@@ -135,19 +141,21 @@ class Ums(StreamServer):
                     return message
             await self._moved.wait()
 
-    # TCP 30001.
-
-    async def converse(self, stream: HttpStream, *, crowded: bool) -> None:
-        """Answer a device."""
-        del crowded
-        machine = AnsweringServer(
+    def _side(self) -> ServerSide:
+        return ServerSide(
             codec=JsonCodec(),
             rules=SessionRules(file_transfer_port=self.file_port),
             server_name="ums",
             session_id="s",
             nonce=os.urandom(32),
-            now=self.host.clock.monotonic(),
         )
+
+    # TCP 30001.
+
+    async def converse(self, stream: HttpStream, *, crowded: bool) -> None:
+        """Answer a device."""
+        del crowded
+        machine = AnsweringServer(self._side(), now=self.host.clock.monotonic())
         pump = self.host.pump(machine, stream)
 
         async def received(received: Received) -> None:
@@ -212,16 +220,8 @@ class Ums(StreamServer):
             self.network, HostPort(host, known.push_port), exact_context_12(pin, check_time=False), within=10.0
         )
         assert is_pinned(stream.peer_certificate, pin)
-        machine = CallingServer(
-            codec=JsonCodec(),
-            rules=SessionRules(file_transfer_port=self.file_port),
-            server_name="ums",
-            session_id="s",
-            unit_id=UnitId(unit_id),
-            key=key or known.key,
-            nonce=os.urandom(32),
-            now=self.host.clock.monotonic(),
-        )
+        now = self.host.clock.monotonic()
+        machine = CallingServer(self._side(), unit_id=UnitId(unit_id), key=key or known.key, now=now)
         pump = self.host.pump(machine, stream)
         heard: list[Message] = []
         waiting = list(messages)

@@ -8,7 +8,7 @@ from typing import TypeVar
 from tests.protocol.machines.pair import START, UNIT_ID, Pair
 from tests.support.greeting import hello
 from umslab_protocol.machines.os11_device import AnsweringDevice, CallingDevice
-from umslab_protocol.machines.os11_server import AnsweringServer, CallingServer
+from umslab_protocol.machines.os11_server import AnsweringServer, CallingServer, ServerSide
 from umslab_protocol.machines.session_server import SessionRules
 from umslab_protocol.values.device_key import DeviceKey
 from umslab_protocol.values.unit_id import UnitId
@@ -41,23 +41,16 @@ def answering_device(*, key: DeviceKey = KEY, nonce: bytes = DEVICE_NONCE) -> An
 
 def answering_server(nonce: bytes = SERVER_NONCE) -> AnsweringServer:
     """A server that is called on TCP 30001."""
-    return AnsweringServer(
-        codec=JsonCodec(), rules=RULES, server_name="ums-1", session_id="s-1", nonce=nonce, now=START
-    )
+    return AnsweringServer(_side(nonce), now=START)
 
 
 def calling_server(*, key: DeviceKey = KEY, unit_id: str = UNIT_ID, nonce: bytes = SERVER_NONCE) -> CallingServer:
     """A server that calls TCP 30005."""
-    return CallingServer(
-        codec=JsonCodec(),
-        rules=RULES,
-        server_name="ums-1",
-        session_id="s-1",
-        unit_id=UnitId(unit_id),
-        key=key,
-        nonce=nonce,
-        now=START,
-    )
+    return CallingServer(_side(nonce), unit_id=UnitId(unit_id), key=key, now=START)
+
+
+def _side(nonce: bytes) -> ServerSide:
+    return ServerSide(codec=JsonCodec(), rules=RULES, server_name="ums-1", session_id="s-1", nonce=nonce)
 
 
 class ContactPair(Pair):
