@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
@@ -90,6 +91,15 @@ def make_self_signed(key_type: KeyType, *, now: datetime) -> tuple[Certificate, 
         .sign(key, hashes.SHA512())
     )
     return certificate, key
+
+
+def is_weakly_signed(certificate: Certificate) -> bool:
+    """Tell whether a UMS warns about this certificate (G7): signed with MD5 or SHA-1, or with what nobody knows."""
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return True
+    return isinstance(algorithm, hashes.MD5 | hashes.SHA1)
 
 
 def read_pin(pem: bytes | str) -> Certificate:

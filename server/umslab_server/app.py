@@ -342,7 +342,7 @@ class UmsServer:
             "version": self._version,
             "state": await services.status.current(),
             "reasons": services.status.reasons,
-            "notices": services.automatic.notices(),
+            "notices": [*services.automatic.notices(), *services.certificates.notices()],
             "devices": await services.registry.count(),
             "generations": await services.store.read(count_generations),
             "sessions": len(services.presence),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from umslab_certs.chain import fingerprint, parse_certificate, subject_of
 from umslab_certs.client_authority import ClientAuthority
-from umslab_certs.device_communication import TCKEY, DeviceCommunication
+from umslab_certs.device_communication import TCKEY, DeviceCommunication, is_weakly_signed
 from umslab_certs.errors import CertificateError, Fault
 from umslab_certs.keys import KeyType, check_strength, key_type
 from umslab_certs.load_proof import sign_load_proof
@@ -231,6 +231,12 @@ class Certificates:
         finally:
             if self._loaded != (self._web.chain, self._clients.accepted):
                 self._load()
+
+    def notices(self) -> list[str]:
+        """What an administrator should know (G7); not a matter of health."""
+        if self.communication is None or not is_weakly_signed(self.communication.certificate):
+            return []
+        return ["the device-communication certificate of OS 11 (tckey) has a weak signature: MD5 or SHA-1"]
 
     def describe(self) -> dict[str, Any]:
         """Everything about them that is no secret."""

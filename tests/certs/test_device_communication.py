@@ -14,7 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from umslab_certs.chain import to_pem
-from umslab_certs.device_communication import DeviceCommunication, is_pinned, make_self_signed, read_pin
+from umslab_certs.device_communication import (
+    DeviceCommunication,
+    is_pinned,
+    is_weakly_signed,
+    make_self_signed,
+    read_pin,
+)
 from umslab_certs.errors import CertificateError, Fault
 from umslab_certs.keys import KeyType
 
@@ -25,6 +31,20 @@ if TYPE_CHECKING:
 
 CERTIFICATE, _ = make_self_signed(KeyType.P256, now=NOW)
 PEM = to_pem([CERTIFICATE])
+WEAK = b"""\
+-----BEGIN CERTIFICATE-----
+MIIBjjCCATSgAwIBAgIUOL589oBypfS/Tzeep0lFSBjIgAIwCQYHKoZIzj0EATAc
+MRowGAYDVQQKDBF1bXNsYWIgc2ltdWxhdGlvbjAgFw0yNjExMjkwMTIxMDFaGA8y
+MTI2MTEwNTAxMjEwMVowHDEaMBgGA1UECgwRdW1zbGFiIHNpbXVsYXRpb24wWTAT
+BgcqhkjOPQIBBggqhkjOPQMBBwNCAASTGNq7hcjOb9f/gIwOvf8PwdPpBsFllmeO
+BTykMSDdMrAjuSL2dkSP7WuLHqDtJh5W4uGbdKOw7R3ejrB7vSPro1MwUTAdBgNV
+HQ4EFgQU+7z8dQk7ptFP5UmyJ2ixTmoCTDkwHwYDVR0jBBgwFoAU+7z8dQk7ptFP
+5UmyJ2ixTmoCTDkwDwYDVR0TAQH/BAUwAwEB/zAJBgcqhkjOPQQBA0kAMEYCIQD0
+hLzaWYhpUzb0NiHs9FwEoF3Th4bznmpIYKFa7SacAwIhALzLqyr0edTBvzlzvn+Y
+c9AELKvhQDI/3LKkB1TIhHhO
+-----END CERTIFICATE-----
+"""
+"""By `openssl req -x509 -sha1`."""
 
 
 @pytest.mark.parametrize("kind", [KeyType.P256, KeyType.RSA2048])
@@ -115,3 +135,11 @@ class TestPin:
         assert not is_pinned(der_of(other), CERTIFICATE)
         assert not is_pinned(der_of(make("x").certificate), CERTIFICATE)
         assert not is_pinned(None, CERTIFICATE)
+
+
+def test_weak_signatures_are_told() -> None:
+    """G7: SHA-1 is one, what we make is none, and what nobody can name is taken for one."""
+    ecdsa_with_sha512, nothing = bytes.fromhex("2a8648ce3d040304"), bytes.fromhex("2a8648ce3d04037f")
+    unknown = x509.load_der_x509_certificate(der_of(CERTIFICATE).replace(ecdsa_with_sha512, nothing))
+
+    assert [False, True, True] == [is_weakly_signed(one) for one in (CERTIFICATE, read_pin(WEAK), unknown)]

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.certs.cuts import power_fails_after
+from tests.certs.test_device_communication import WEAK
 from umslab_certs.chain import parse_certificate
+from umslab_certs.device_communication import read_pin
 from umslab_certs.errors import CertificateError, Fault
 from umslab_certs.keys import KeyType
 from umslab_certs.pkcs7 import decode_certificates
@@ -49,6 +51,17 @@ def test_the_certificate_for_os11_is_made_once(folder: StateFolder) -> None:
 
     assert made.certificate == opened.certificate
     assert opened.identity_file == folder.os11 / "tckey.pem"
+
+
+async def test_a_weak_signature_is_told(holder: Certificates, folder: StateFolder) -> None:
+    """G7, for the device-communication certificate; a server without OS 11 has none."""
+    without = holder.notices()
+    holder.communication = open_or_create_os11(folder, KeyType.P256, EPOCH)
+    sound = holder.notices()
+    holder.communication.certificate = read_pin(WEAK)
+
+    assert [[], []] == [without, sound]
+    assert ["MD5 or SHA-1" in notice for notice in holder.notices()] == [True]
 
 
 @pytest.fixture
