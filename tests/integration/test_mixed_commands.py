@@ -7,7 +7,7 @@ What each command does is told in test_managed_commands.py; here it is that the 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -58,7 +58,7 @@ async def test_every_command(tmp_path: Path, autojump_clock: MockClock, command:
         await fleet.lab.services.files.add(tmp_path / "patch.bin", actor="anna")
         for device in devices:
             updates = command in {CommandName.UPDATE, CommandName.UPDATE_ON_SHUTDOWN}
-            given = {"version": NEWER[device.generation]} if updates else GIVEN.get(command, {})
+            given: dict[str, Any] = {"version": NEWER[device.generation]} if updates else GIVEN.get(command, {})
             task = await ask(fleet.lab, device, command, **given)
             knows = command is not CommandName.DEVICE_COMMAND or device.generation == 12  # since 12.3.0
             assert ("SUCCESS" if knows else "FAILED") == task.state, task.message

@@ -30,6 +30,7 @@ from umslab_protocol.machines.websocket import KeepAlive
 from umslab_protocol.wire.orders import CommandName, ResultState
 from umslab_server.importing import ImportedDevice
 from umslab_server.os11.calls import AWAY_SECONDS, DIAL_SECONDS
+from umslab_server.registering import count_generations
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -330,3 +331,31 @@ async def test_imported_devices(tmp_path: Path, autojump_clock: MockClock) -> No
         assert ("device-enrolled", about(began)) in told
         assert ("device-connected", about(began)) in told
         assert ("online", "green", []) == _shown(await fleet.show(first))
+
+
+async def test_a_device_moves_to_os_12(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """O6: the same device with newer firmware keeps settings and name, and is online by the rule of OS 12 at once."""
+    async with open_mixed(tmp_path) as fleet:
+        old, other = await fleet.on_board(1, 11), await fleet.on_board(2, 11)
+        await fleet.set(x_kept="1")
+        await trio.sleep(10)
+        before = await fleet.show(old)
+        assert {"11": 2, "12": 0} == await _generations(fleet)
+        await switch_off(old)
+
+        moved = trio.current_time()
+        new = Member(fleet.lab, 1, 12)
+        new.folder, new.unit_id, new.address = old.folder, old.unit_id, old.address
+        await fleet.start(new)
+        await new.until_managed()
+        assert {"11": 1, "12": 1} == await _generations(fleet)
+        shown = await fleet.show(new)
+        assert ("12", before.name, "online") == (shown.generation, shown.name, shown.state)
+        assert {"x.kept": "1"} == new.folder.installed.load().settings
+        await trio.sleep(30)
+        asked = {unit_id for moment, unit_id in fleet.probes if moment > moved + SWEEP + SILENCE}
+        assert {other.unit_id} == asked  # its presence is its session from now on (N10)
+
+
+async def _generations(fleet: Mixed) -> dict[str, int]:
+    return await fleet.lab.services.store.read(count_generations)

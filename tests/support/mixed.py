@@ -104,9 +104,13 @@ class Mixed:
     async def switch_on(self, number: int, generation: int) -> Member:
         """Switch a device on, for the first time or again."""
         member = Member(self.lab, number, generation)
+        await self.start(member)
+        return member
+
+    async def start(self, member: Member) -> None:
+        """The same for a device that the test has made up."""
         self.members[member.unit_id] = member
         await self.lab.nursery.start(self._live, member)
-        return member
 
     async def on_board(self, number: int, generation: int) -> Member:
         """The same; returns when the device is managed and all is said."""
