@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from umslab_agent.fleet.actions import PlannedAction, actions_of
 from umslab_agent.fleet.arrivals import arrival_times
-from umslab_agent.fleet.scenario import Drain, Scenario, Site, in_real_time
+from umslab_agent.fleet.scenario import Drain, Scenario, Site, Steady, in_real_time
 from umslab_agent.persona import Persona, derive_persona
 from umslab_certs.keys import KeyType
 
@@ -63,6 +63,13 @@ class PlannedPhase:
         """Its kind, as the scenario calls it."""
         return str(self.phase.__struct_config__.tag)
 
+    @property
+    def seconds(self) -> float:
+        """How long it lasts at least, after the last arrival: what is planned, not what the server takes."""
+        if isinstance(self.phase, Steady):
+            return self.phase.seconds
+        return max((action.at + action.seconds for action in self.actions), default=0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -86,6 +93,11 @@ class Plan:
     def arrivals(self) -> list[float]:
         """When devices arrive, in order."""
         return [device.arrival for device in self.devices]
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts at least, from the start to the end of the last phase."""
+        return max(self.arrivals, default=0.0) + sum(phase.seconds for phase in self.phases)
 
     def kind_of(self, device: PlannedDevice) -> Kind:
         """What kind of device this is."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,9 +13,13 @@ from umslab.bench import connections as connections_bench
 from umslab.bench import dhcp as dhcp_bench
 from umslab.bench import fleet as fleet_bench
 from umslab.bench import messages as messages_bench
+from umslab.bench import scenarios as scenarios_bench
 from umslab.bench import soak as soak_bench
 from umslab.bench import sweep as sweep_bench
 from umslab.bench.report import report
+from umslab.cli.fleet.options import duration
+from umslab.cli.output import UserError
+from umslab.fleet.loading import shipped_names
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
@@ -102,6 +107,34 @@ def soak(
     """
     measures = soak_bench.run(count=count, minutes=minutes, rate=rate, progress=_progress)
     raise SystemExit(report("soak", measures, as_json=as_json))
+
+
+@app.command()
+def scenarios(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME...]", help="Which ones; without a name all.")
+    ] = None,
+    *,
+    devices: Annotated[int | None, typer.Option(min=1, max=9000, help="Instead of the scenario's own number.")] = None,
+    time_limit: Annotated[str, typer.Option(metavar="TIME", help="Scale longer ones to it.")] = "30m",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where reports and pages are left.")] = Path("var/scenarios"),
+    pictures: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write the charts as SVG files.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """The shipped scenarios, each against a fresh `umslab serve`; exit code 99 when one missed a threshold."""
+    unknown = sorted(set(names or ()) - set(shipped_names()))
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(unknown)}: there are {', '.join(shipped_names())}")
+    try:
+        limit = duration(time_limit, "--time-limit")
+    except UserError as error:
+        raise typer.BadParameter(str(error)) from None
+    if not limit:
+        raise typer.BadParameter("--time-limit: it takes more than no time")
+    found = scenarios_bench.run(
+        names or shipped_names(), devices=devices, limit=limit, folder=out, pictures=pictures, progress=_progress
+    )
+    raise SystemExit(scenarios_bench.tell(found, as_json=as_json))
 
 
 def _progress(line: str) -> None:

@@ -28,7 +28,9 @@ _QUICK = ("certificates.root_key=p-256", "certificates.web_key=p-256")
 class ServerProcess(CommandProcess):
     """`umslab serve` on a state folder; it is ready when this is made."""
 
-    def __init__(self, state: Path, *, port: int = 0, settings: Iterable[str] = ()) -> None:
+    def __init__(
+        self, state: Path, *, port: int = 0, settings: Iterable[str] = (), service_model: Path | None = None
+    ) -> None:
         """`port` 0 is any; a server after a restart has that of the one before."""
         self.state = state
         ready = state / "ready.json"
@@ -37,10 +39,12 @@ class ServerProcess(CommandProcess):
         command = ["serve", "--state", str(state), "--port", str(port), "--metrics", "0"]
         command += ["--os11-port", "0", "--file-transfer-port", "0"]
         command += ["--ready-file", str(ready), "--log-level", "error"]
+        command += [] if service_model is None else ["--service-model", str(service_model)]
         super().__init__(*command, *(word for setting in (*_QUICK, *settings) for word in ("--set", setting)))
         self.wait_for("state folder")
         self._about: dict[str, Any] = json.loads(ready.read_text())
         self.port = int(self._about["addresses"][0].rpartition(":")[2])
+        self.token = str(self._about["token"])
 
     def ask(self, name: str, /, **args: Any) -> Any:
         """Ask over the control socket."""

@@ -87,6 +87,22 @@ class Frame:
         return self.height - BOTTOM - self.y.place(y) * (self.height - TOP - BOTTOM)
 
 
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A chart with what its colours mean."""
+
+    frame: Frame
+    chart: str
+    """The drawing, as `line_chart` or `stacked_chart` returns it."""
+    lines: Sequence[Line]
+    filled: bool = False
+    """The lines are layers."""
+
+    def html(self) -> str:
+        """For the page."""
+        return f'<figure>{legend(self.lines, filled=self.filled)}<div class="scroll">{self.chart}</div></figure>'
+
+
 def linear_axis(high: float, words: Callable[[float], str], label: str = "", *, ticks: int = 5) -> Axis:
     """An axis from 0 to at least `high`, with round numbers."""
     step = _round_step(max(high, 1e-9) / ticks)
@@ -157,16 +173,24 @@ def legend(lines: Sequence[Line], *, filled: bool = False) -> str:
     """What the colours mean, as a list."""
     items = []
     for line in lines:
-        if filled:
-            swatch = f'<rect width="14" height="10" y="1" rx="2" style="fill:var(--{line.colour})"/>'
-        else:
-            dash = f";stroke-dasharray:{line.dash}" if line.dash else ""
-            width = 3.5 if line.heavy else 2
-            swatch = f'<path d="M0 6H26" style="stroke:var(--{line.colour});stroke-width:{width}{dash}"/>'
-        size = 14 if filled else 26
-        picture = f'<svg width="{size}" height="12" aria-hidden="true">{swatch}</svg>'
+        width, drawn = swatch_width(filled=filled), swatch(line, filled=filled)
+        picture = f'<svg width="{width}" height="12" aria-hidden="true">{drawn}</svg>'
         items.append(f"<li>{picture}{_text(line.name)}</li>")
     return f'<ul class="legend">{"".join(items)}</ul>'
+
+
+def swatch(line: Line, *, filled: bool) -> str:
+    """A piece of a line or a layer, 12 pixels high."""
+    if filled:
+        return f'<rect width="14" height="10" y="1" rx="2" style="fill:var(--{line.colour})"/>'
+    dash = f";stroke-dasharray:{line.dash}" if line.dash else ""
+    width = 3.5 if line.heavy else 2
+    return f'<path d="M0 6H26" style="stroke:var(--{line.colour});stroke-width:{width}{dash}"/>'
+
+
+def swatch_width(*, filled: bool) -> int:
+    """Its pixels."""
+    return 14 if filled else 26
 
 
 def stairs(values: Sequence[float], width: float) -> list[Point]:
@@ -185,7 +209,7 @@ def _text(text: str) -> str:
 def _chart(frame: Frame, drawn: Sequence[str], marks: Sequence[Mark]) -> str:
     inside = [*_grid(frame), *drawn, *_marks(frame, marks)]
     return (
-        f'<svg class="chart" viewBox="0 0 {frame.width} {frame.height}" role="img" '
+        f'<svg class="chart" viewBox="0 0 {frame.width} {frame.height}" height="{frame.height}" role="img" '
         f'aria-label="{_text(f"{frame.title}: {frame.description}")}">'
         f"<title>{_text(frame.title)}</title>{''.join(inside)}</svg>"
     )

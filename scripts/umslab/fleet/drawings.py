@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The charts of a run: which numbers are drawn how. Every function returns HTML, or nothing when there is no number."""
+"""The charts of a run: which numbers are drawn how. What has no numbers is not drawn."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from umslab.fleet.charts import (
     Axis,
+    Figure,
     Frame,
     Line,
     Mark,
-    legend,
     line_chart,
     linear_axis,
     log_axis,
@@ -43,7 +43,7 @@ _STACK = (
 _DASHES = {Step.TCP: "2 3", Step.CACERTS: "8 3", Step.WEBSOCKET: "8 3 2 3", Step.COMMAND: "3 3"}
 
 
-def devices_over_time(measured: Measured) -> str:
+def devices_over_time(measured: Measured) -> Figure:
     """How many devices were in which condition."""
     seconds = _seconds(measured)
     names = [condition for condition, _ in _STACK]
@@ -59,10 +59,10 @@ def devices_over_time(measured: Measured) -> str:
         time_axis(seconds),
         linear_axis(max(measured.devices, 1), number, "devices"),
     )
-    return _figure(stacked_chart(frame, layers, _marks(measured)), legend(layers, filled=True))
+    return Figure(frame, stacked_chart(frame, layers, _marks(measured)), layers, filled=True)
 
 
-def arrivals_over_time(measured: Measured) -> str:
+def arrivals_over_time(measured: Measured) -> Figure:
     """How many devices were to start a second, and how many did."""
     arrivals = measured.arrivals
     seconds = _seconds(measured)
@@ -76,15 +76,15 @@ def arrivals_over_time(measured: Measured) -> str:
     high = max((y for line in lines for _, y in line.points), default=0.0)
     told = f"{number(arrivals.started.total)} of {number(arrivals.intended.total)} devices started"
     frame = Frame("Arrivals", told, time_axis(seconds), linear_axis(max(high, 1.0), number, "devices a second"))
-    return _figure(line_chart(frame, lines, _marks(measured)), legend(lines))
+    return Figure(frame, line_chart(frame, lines, _marks(measured)), lines)
 
 
-def latency_curves(measured: Measured) -> str:
+def latency_curves(measured: Measured) -> Figure | None:
     """Latency of each step by percentile, both axes so that the tail shows."""
     found = [(step, measured.steps[step].latency) for step in Step if step in measured.steps]
     found = [(step, histogram) for step, histogram in found if histogram.count]
     if not found:
-        return ""
+        return None
     nines = min(5.0, max(math.log10(max(2, histogram.count)) for _, histogram in found))
     lines = []
     for step, histogram in found:
@@ -102,13 +102,13 @@ def latency_curves(measured: Measured) -> str:
         log_axis(low, max(high, low * 10), tick, "latency from the intended start"),
         height=340,
     )
-    return _figure(line_chart(frame, lines), legend(lines))
+    return Figure(frame, line_chart(frame, lines), lines)
 
 
-def failures_over_time(measured: Measured) -> str:
+def failures_over_time(measured: Measured) -> Figure | None:
     """How many tries failed a second, by side."""
     if not measured.failures:
-        return ""
+        return None
     seconds = _seconds(measured)
     by_side = {side: Series() for side in Side}
     for group in measured.failures:
@@ -119,7 +119,7 @@ def failures_over_time(measured: Measured) -> str:
         if any(one.bins)
     ]
     if not layers:
-        return ""
+        return None
     sums = [sum(ys) for ys in zip(*([y for _, y in layer.points] for layer in layers), strict=True)]
     frame = Frame(
         "Failed tries",
@@ -128,11 +128,11 @@ def failures_over_time(measured: Measured) -> str:
         linear_axis(max(sums), number, "failed tries a second"),
         height=230,
     )
-    return _figure(stacked_chart(frame, layers, _marks(measured)), legend(layers, filled=True))
+    return Figure(frame, stacked_chart(frame, layers, _marks(measured)), layers, filled=True)
 
 
 def generator_charts(measured: Measured) -> str:
-    """Processor, event loop, memory and descriptors of the busiest process at each moment."""
+    """Processor, event loop, memory and descriptors of the busiest process at each moment, as HTML."""
     watched = [one for one in measured.generators if one.samples]
     if not watched:
         return ""
@@ -189,7 +189,3 @@ def _seconds(measured: Measured) -> float:
 
 def _marks(measured: Measured) -> list[Mark]:
     return [Mark(phase.began, phase.name) for phase in measured.phases if phase.began <= measured.seconds]
-
-
-def _figure(chart: str, key: str) -> str:
-    return f'<figure>{key}<div class="scroll">{chart}</div></figure>'

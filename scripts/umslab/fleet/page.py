@@ -27,6 +27,7 @@ from umslab_agent.fleet.units import duration, number, share, size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from umslab.fleet.charts import Figure
     from umslab_agent.fleet.report import RunReport, ShardRun
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -46,10 +47,10 @@ def page(report: RunReport) -> str:
         _warnings(summary),
         _figures(summary),
         _thresholds(report, summary),
-        _section("Devices over time", devices_over_time(report.measured) + _until_table(summary)),
-        _section("Arrivals", arrivals_over_time(report.measured) + _lateness(summary)),
-        _section("Latency", latency_curves(report.measured) + _latency_table(summary)),
-        _section("Failed tries", failures_over_time(report.measured) + _failure_table(summary)),
+        _section("Devices over time", _drawn(devices_over_time(report.measured)) + _until_table(summary)),
+        _section("Arrivals", _drawn(arrivals_over_time(report.measured)) + _lateness(summary)),
+        _section("Latency", _drawn(latency_curves(report.measured)) + _latency_table(summary)),
+        _section("Failed tries", _drawn(failures_over_time(report.measured)) + _failure_table(summary)),
         _section("The generator", _generator(report, summary)),
         _section("This run", _about(report, summary)),
         "</main></body></html>",
@@ -252,6 +253,10 @@ def _machine(shard: ShardRun) -> str:
 def _moment(started: str) -> str:
     """A start, to the second."""
     return f"{started[:10]} {started[11:19]} UTC"
+
+
+def _drawn(figure: Figure | None) -> str:
+    return "" if figure is None else figure.html()
 
 
 def _section(heading: str, content: str) -> str:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-STYLE = """
+COLOURS = """
 :root { color-scheme: light dark;
   --paper: #fbfbf9; --card: #ffffff; --ink: #1d2126; --soft: #5b636e; --rule: #dcdfe3; --grid: #e8eaed;
   --good: #14724f; --good-paper: #e2f3eb; --bad: #a82e29; --bad-paper: #fbe9e7;
@@ -20,7 +20,23 @@ STYLE = """
   --side-client: #5a9be0; --side-proxy: #d9a441; --side-server: #e0655d; --side-unknown: #6d7682;
   --step-tcp: #9aa3ae; --step-tls: #6aaaf0; --step-cacerts: #ae93f0; --step-enrol: #e388c2;
   --step-websocket: #4cc4c6; --step-settings: #e6b450; --step-command: #c89466; --step-managed: #e6e8eb; } }
-* { box-sizing: border-box; }
+"""
+"""By name; dark where the reader wants it so."""
+
+CHART_STYLE = """
+.grid { stroke: var(--grid); } .base, .notch { stroke: var(--soft); }
+.tick, .axis, .mark-name { font: 12px system-ui, sans-serif; fill: var(--soft); font-variant-numeric: tabular-nums; }
+.mark { stroke: var(--soft); stroke-dasharray: 2 3; } .mark-name { fill: var(--ink); paint-order: stroke;
+  stroke: var(--card); stroke-width: 3px; }
+.line, .heavy { fill: none; stroke-width: 2; stroke-linejoin: round; } .heavy { stroke-width: 3.5; }
+.layer { stroke: var(--card); stroke-width: .5; }
+"""
+"""Of what is inside of charts."""
+
+STYLE = (
+    COLOURS
+    + CHART_STYLE
+    + """* { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
 main { max-width: 1060px; margin: 0 auto; padding: 28px 20px 64px; }
 p { margin: 0 0 8px; }
@@ -53,12 +69,6 @@ figcaption strong { color: var(--ink); }
 .scroll { overflow-x: auto; }
 .scroll > .chart { min-width: 640px; }
 .chart { display: block; width: 100%; height: auto; }
-.grid { stroke: var(--grid); } .base, .notch { stroke: var(--soft); }
-.tick, .axis, .mark-name { font: 12px system-ui, sans-serif; fill: var(--soft); font-variant-numeric: tabular-nums; }
-.mark { stroke: var(--soft); stroke-dasharray: 2 3; } .mark-name { fill: var(--ink); paint-order: stroke;
-  stroke: var(--card); stroke-width: 3px; }
-.line, .heavy { fill: none; stroke-width: 2; stroke-linejoin: round; } .heavy { stroke-width: 3.5; }
-.layer { stroke: var(--card); stroke-width: .5; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 0 0 6px; padding: 0; list-style: none;
   font-size: 13px; }
 .legend svg { margin-right: 6px; fill: none; vertical-align: -1px; }
@@ -71,3 +81,4 @@ td:first-child { white-space: nowrap; }
 .number { text-align: right; white-space: nowrap; }
 @media print { section, .figures div { break-inside: avoid; } body { background: none; } }
 """
+)

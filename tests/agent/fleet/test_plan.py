@@ -187,3 +187,13 @@ def test_times_are_real_ones() -> None:
     assert 0.9 == pytest.approx(plan.arrivals[-1])
     assert 10 == plan.scenario.time_scale
     assert 1 == plan.real.time_scale
+
+
+def test_it_lasts_at_least() -> None:
+    """Until the last arrival, and what each phase does by itself, in real seconds."""
+    phases = (Onboard(), Steady(seconds=60), Storm(away_seconds=20), RenewalWave(), Drain())
+    scenario = Scenario(devices=11, arrivals=Ramp(seconds=11), phases=phases, time_scale=2)
+
+    assert (10 + 60 + 20) / 2 == make_plan(scenario).seconds
+    slow = make_plan(Scenario(devices=10, arrivals=AtOnce(), phases=(Onboard(), Drain(spread_seconds=30))))
+    assert 27 == slow.seconds

@@ -86,6 +86,7 @@ def _print(chosen: Plan, needed: Estimate) -> None:
         ("", f"|{picture(times)}|  at most {busiest_second(times)} in a second"),
     ]
     pairs += [(f"phase {phase.number}", _phase(phase)) for phase in chosen.phases]
+    pairs.append(("lasts", f"at least {_time(chosen.seconds)}"))
     if scenario.time_scale != 1:
         pairs.append(("time scale", f"{scenario.time_scale:g} (the times above are real ones)"))
     pairs += [
@@ -128,6 +129,7 @@ def _as_object(chosen: Plan, needed: Estimate, *, with_devices: bool) -> dict[st
             {"number": one.number, "kind": one.kind, "actions": len(one.actions), "says": _phase(one)}
             for one in chosen.phases
         ],
+        "least_seconds": chosen.seconds,
         "keys": needed.keys,
         "key_seconds": needed.key_seconds,
         "cpu_seconds": needed.cpu_seconds,

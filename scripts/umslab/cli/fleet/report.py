@@ -14,6 +14,7 @@ from umslab import exit_codes
 from umslab.cli.output import JsonOption, UserError, print_json
 from umslab.fleet.junit import junit
 from umslab.fleet.page import page
+from umslab.fleet.pictures import write_pictures
 from umslab.fleet.report_files import read_report, write_output
 from umslab.fleet.summary import document
 from umslab.fleet.telling import print_report
@@ -35,6 +36,9 @@ def report(
         Path | None, typer.Option(metavar="OUT", help="Write one page with charts, readable offline.")
     ] = None,
     junit_file: Annotated[Path | None, typer.Option("--junit", metavar="OUT", help="Write JUnit XML.")] = None,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write each chart of the page as a picture of its own.")
+    ] = None,
     thresholds: ThresholdOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -42,11 +46,17 @@ def report(
 
     With --threshold it is judged anew: the exit code is 99 when one is missed. Without, it is 0.
     """
-    with_errors(lambda: _report(file, html, junit_file, thresholds, as_json=as_json))
+    with_errors(lambda: _report(file, html, junit_file, svg, thresholds, as_json=as_json))
 
 
 def _report(
-    file: Path, html: Path | None, junit_file: Path | None, thresholds: list[str] | None, *, as_json: bool
+    file: Path,
+    html: Path | None,
+    junit_file: Path | None,
+    svg: Path | None,
+    thresholds: list[str] | None,
+    *,
+    as_json: bool,
 ) -> None:
     found = read_report(file)
     if thresholds:
@@ -55,6 +65,8 @@ def _report(
         write_output(html, page(found).encode())
     if junit_file is not None:
         write_output(junit_file, junit(found).encode())
+    if svg is not None:
+        write_pictures(found, svg, file.stem)
     if as_json:
         print_json("report", document(found))
     else:

@@ -47,6 +47,7 @@ def test_a_person_sees_what_would_happen(plan: Any) -> None:
         "at most 1 in a second",
         "storm, power loss of building/2 for 5 s: 10 devices",
         "40 p-256",
+        "lasts",
         "descriptors a process",
         "ports a source address",
         "memory",
@@ -62,6 +63,7 @@ def test_a_machine_sees_the_same(plan: Any) -> None:
 
     assert (0, True) == (code, found["fits"])
     assert make_plan(Scenario(devices=3, seed=9)).digest == found["digest"]
+    assert 20 / 3 == pytest.approx(found["least_seconds"])
     assert [0, 1, 2] == [one["index"] for one in found["list"]]
     assert ["onboard", "drain"] == [phase["kind"] for phase in found["phases"]]
 

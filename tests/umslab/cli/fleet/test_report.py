@@ -38,6 +38,16 @@ def test_all_forms_at_once(run: Path) -> None:
     assert "1" == ET.parse(xml).getroot().get("failures")  # noqa: S314 - our own
 
 
+def test_pictures(run: Path) -> None:
+    """Each chart in a file of its own, named after the report."""
+    done = run_umslab("fleet", "report", str(run), "--svg", str(run.parent / "svg"))
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert {f"run-{what}.svg" for what in ("devices", "arrivals", "latency", "failures")} == {
+        file.name for file in (run.parent / "svg").iterdir()
+    }
+
+
 def test_judged_anew(run: Path) -> None:
     """With thresholds of the command line instead of the run's; JSON has their results beside the numbers."""
     kept = run_umslab("fleet", "report", str(run), "--threshold", "managed.p99 < 1h")
