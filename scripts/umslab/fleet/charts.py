@@ -21,7 +21,9 @@ Point = tuple[float, float]
 
 LEFT, RIGHT, TOP, BOTTOM = 64, 18, 36, 38
 _LABEL_ROOM = 84
-"""Between two marks that both have their words."""
+"""Between two marks that have their words in one row."""
+_ROWS = ((TOP - 6, 0.0), (TOP - 20, 160.0))
+"""Of the words of marks: how far down, and from where on; the label of the y axis stands beside the upper one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,16 +239,20 @@ def _grid(frame: Frame) -> list[str]:
 
 def _marks(frame: Frame, marks: Sequence[Mark]) -> list[str]:
     parts = []
-    free, right = 0.0, frame.width - RIGHT
+    right = frame.width - RIGHT
+    free = [begins for _, begins in _ROWS]
     for mark in marks:
         x, name = frame.across(mark.at), _text(mark.name)
         line = f"M{x:.1f} {TOP - 2}V{frame.height - BOTTOM}"
         parts.append(f'<path class="mark" d="{line}"><title>{name}</title></path>')
-        if x >= free:
-            anchor = ' text-anchor="end"' if x > right - _LABEL_ROOM else ""
+        at_end = x > right - _LABEL_ROOM
+        begins = x - _LABEL_ROOM if at_end else x
+        row = next((row for row, _ in enumerate(_ROWS) if begins >= free[row]), None)
+        if row is not None:
+            anchor = ' text-anchor="end"' if at_end else ""
             words = _text(_short(mark.name))
-            parts.append(f'<text class="mark-name" x="{x:.1f}" y="{TOP - 6}"{anchor}>{words}</text>')
-            free = x + _LABEL_ROOM
+            parts.append(f'<text class="mark-name" x="{x:.1f}" y="{_ROWS[row][0]}"{anchor}>{words}</text>')
+            free[row] = begins + _LABEL_ROOM
     return parts
 
 

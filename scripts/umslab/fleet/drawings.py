@@ -24,7 +24,7 @@ from umslab.fleet.charts import (
 from umslab_agent.fleet.blame import Side
 from umslab_agent.fleet.measured import Condition, Step
 from umslab_agent.fleet.series import FINEST, Peaks, Series
-from umslab_agent.fleet.units import number, size, tick
+from umslab_agent.fleet.units import duration, number, size, tick
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -157,9 +157,10 @@ def _small(title: str, of_each: Sequence[Series], scale: float, words: Callable[
     peak = max(values, default=0.0)
     width, height = _SMALL
     axis = _memory_axis(peak) if title == "Resident memory" else linear_axis(max(peak, 1e-3), words, ticks=4)
-    frame = Frame(title, f"at most {words(peak)}", time_axis(seconds), axis, width, height)
+    most = duration(peak) if words is tick else words(peak)
+    frame = Frame(title, f"at most {most}", time_axis(seconds), axis, width, height)
     line = Line(title, "generator", stairs(values, highest.width))
-    caption = f"<strong>{title}</strong> at most {words(peak)}"
+    caption = f"<strong>{title}</strong> at most {most}"
     return f"<figure><figcaption>{caption}</figcaption>{line_chart(frame, [line])}</figure>"
 
 

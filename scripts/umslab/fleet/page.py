@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from umslab.fleet.charts import Figure
     from umslab_agent.fleet.report import RunReport, ShardRun
 
+_WORD = 24
+"""The longest word that is not broken, in characters."""
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -278,7 +280,7 @@ def _table(
     )
     body = []
     for row in rows:
-        cells = [f"<td{_side(place, columns)}>{_text(cell)}</td>" for place, cell in enumerate(row)]
+        cells = [f"<td{_side(place, columns) or _word(cell)}>{_text(cell)}</td>" for place, cell in enumerate(row)]
         if marked:
             kind = "good" if row[0] == "met" else "bad"
             cells[0] = f'<td><span class="verdict {kind}">{_text(row[0])}</span></td>'
@@ -288,6 +290,11 @@ def _table(
 
 def _side(place: int, numbers: range) -> str:
     return ' class="number"' if place in numbers else ""
+
+
+def _word(cell: str) -> str:
+    """A short word stays whole, however many columns there are."""
+    return ' class="word"' if len(cell) <= _WORD and " " not in cell else ""
 
 
 def _text(text: str) -> str:

@@ -94,6 +94,7 @@ async def test_arrivals_do_not_wait_for_a_server_that_hangs(autojump_clock: Mock
         with fleet_in(lab, scenario) as ours:
             await ours.fleet.run()
 
+    assert 5.5 + 20 == pytest.approx(ours.recorder.measured.phases[1].began, abs=0.1)
     assert 12 == ours.recorder.measured.arrivals.late.count
     assert 0.001 > ours.recorder.measured.arrivals.late.maximum
     assert 0 == ours.recorder.measured.managed_once
@@ -256,6 +257,34 @@ async def test_a_drain_takes_its_time(autojump_clock: MockClock, tmp_path: Path)
 
     assert 55 < trio.current_time() - began < 70
     assert 12 == len(ends)
+
+
+@pytest.mark.parametrize(
+    ("phase", "lasts", "note"),
+    [
+        (Storm(away_seconds=1, within_seconds=30), 31, "12 devices were not managed again in time"),
+        (RenewalWave(spread_seconds=2, within_seconds=40), 42, "12 devices were not managed with a new certificate"),
+        (Drain(within_seconds=1), 1, "12 devices had to be cut off at the end"),
+    ],
+    ids=["storm", "renewal", "drain"],
+)
+async def test_a_phase_has_its_time(
+    autojump_clock: MockClock, tmp_path: Path, phase: Phase, lasts: float, note: str
+) -> None:
+    """Whatever the server does: here it is out of reach from before the phase to the end."""
+    async with open_lab(tmp_path) as lab:
+        await lab.mass_key()
+        assert lab.memory is not None
+        with fleet_in(lab, _scenario(Steady(seconds=5), phase)) as ours:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ours.fleet.run)
+                await trio.sleep(9)
+                lab.memory.partition("devices", "ums.lab")
+            ended = ours.recorder.finish(lab.clock.monotonic()).seconds
+    began, *later = (one.began for one in ours.recorder.measured.phases[2:])
+
+    assert lasts == pytest.approx((later or [ended])[0] - began, abs=0.5)
+    assert note in ours.fleet.notes[0]
 
 
 async def test_stopping_drains_at_once(autojump_clock: MockClock, tmp_path: Path) -> None:

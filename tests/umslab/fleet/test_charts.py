@@ -105,14 +105,14 @@ def test_layers_stand_on_each_other() -> None:
 
 
 def test_marks_that_are_close() -> None:
-    """Each has its line; the names of those that would overlap are left out."""
-    marks = [Mark(at, f"phase {at}") for at in (0.0, 0.5, 9.9)]
+    """Each has its line; names stand in two rows, and those that would overlap in both, or the axis, are left out."""
+    marks = [Mark(at, f"phase {at}") for at in (0.0, 0.5, 3.0, 3.2, 3.3, 9.9)]
     text = line_chart(Frame("t", "d", time_axis(10.0), linear_axis(1, str)), [], marks)
+    names = [one for one in ET.fromstring(text).iter("text") if one.get("class") == "mark-name"]  # noqa: S314 - our own
 
-    assert 3 == text.count('class="mark"')
-    assert ["phase 0.0", "phase 9.9"] == [
-        one.text for one in ET.fromstring(text).iter("text") if one.get("class") == "mark-name"  # noqa: S314 - our own
-    ]  # fmt: skip
+    assert 6 == text.count('class="mark"')
+    assert ["phase 0.0", "phase 3.0", "phase 3.2", "phase 9.9"] == [one.text for one in names]
+    assert ["30", "30", "16", "30"] == [one.get("y") for one in names]
 
 
 def test_names_are_escaped() -> None:

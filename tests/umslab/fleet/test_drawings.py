@@ -31,7 +31,10 @@ def _html(drawn: Figure | str) -> str:
         (drawings.arrivals_over_time, ["60 of 60 devices started", "intended", "devices a second"]),
         (drawings.latency_curves, ["tcp", "managed", "99 %", "percentile"]),
         (drawings.failures_over_time, ["proxy", "server", "failed tries a second"]),
-        (drawings.generator_charts, ["Processor", "Event loop late", "Resident memory", "60 MiB", "Open descriptors"]),
+        (
+            drawings.generator_charts,
+            ["Processor", "Event loop late</strong> at most 20.0 ms", "Resident memory", "60 MiB", "Open descriptors"],
+        ),
     ],
 )
 def test_drawn(draw: object, words: list[str]) -> None:

@@ -45,6 +45,7 @@ def test_the_usual_retry_is_that_of_a_device() -> None:
     """But also before enrolment."""
     assert RetryPolicy(onboarding=True) == retry_policy(Exponential())
     assert not retry_policy(Flat(before_enrolment=False)).onboarding
+    assert not retry_policy(Exponential(before_enrolment=False)).onboarding
 
 
 def test_trust_modes_are_those_that_are_given() -> None:
@@ -110,3 +111,20 @@ async def test_a_run_on_loopback(tmp_path: Path) -> None:
     again.prepare()
     assert all("identity.pem" in pieces for pieces in again._pieces.values())
     assert 12 == len(again._pieces)
+
+
+async def test_each_kind_trusts_in_its_way(tmp_path: Path) -> None:
+    """With a hash of another root those that go by it refuse the server, and those that trust on first use do not."""
+    mix = (Kind(trust="first-use"), Kind(trust="ca-hash"))
+    scenario = Scenario(devices=4, mix=mix, arrivals=AtOnce(), retry=Flat(before_enrolment=False))
+    async with open_lab(tmp_path, real=True) as lab:
+        await lab.mass_key()
+        job = Job(scenario=scenario, target=str(lab.target), auth_key="mass-key", ca_hash="ab" * 32)
+        shard = Shard(job, lambda _: None)
+        shard.prepare()
+        measured = (await shard.run()).measured
+
+    assert (2, [("pin-mismatch", 2)]) == (
+        measured.managed_once,
+        [(str(one.cause.reason), one.count) for one in measured.failures],
+    )
