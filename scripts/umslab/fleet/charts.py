@@ -76,9 +76,12 @@ class Frame:
     width: int = 960
     height: int = 290
 
-    def at(self, point: Point) -> str:
-        """Where a point is on the drawing."""
-        return f"{self.across(point[0]):.1f},{self.down(point[1]):.1f}"
+    def path(self, points: Sequence[Point]) -> list[str]:
+        """Where points are, without those in the middle of a level run."""
+        places = [(f"{self.across(x):.1f}", f"{self.down(y):.1f}") for x, y in points]
+        inner = zip(places, places[1:], places[2:], strict=False)
+        turns = [here for before, here, after in inner if not before[1] == here[1] == after[1]]
+        return [f"{x},{y}" for x, y in (*places[:1], *turns, *places[1:][-1:])]
 
     def across(self, x: float) -> float:
         """Pixels from the left."""
@@ -147,7 +150,7 @@ def line_chart(frame: Frame, lines: Sequence[Line], marks: Sequence[Mark] = ()) 
     drawn = []
     for line in lines:
         if line.points:
-            path = " ".join(frame.at(point) for point in line.points)
+            path = " ".join(frame.path(line.points))
             dash = f";stroke-dasharray:{line.dash}" if line.dash else ""
             weight = "heavy" if line.heavy else "line"
             drawn.append(f'<polyline class="{weight}" style="stroke:var(--{line.colour}){dash}" points="{path}"/>')
@@ -162,8 +165,8 @@ def stacked_chart(frame: Frame, layers: Sequence[Line], marks: Sequence[Mark] = 
         top = [below + y for below, (_, y) in zip(base, layer.points, strict=True)]
         if any(y for _, y in layer.points):
             places = [x for x, _ in layer.points]
-            there = [frame.at(point) for point in zip(places, top, strict=True)]
-            back = [frame.at(point) for point in zip(reversed(places), reversed(base), strict=True)]
+            there = frame.path(list(zip(places, top, strict=True)))
+            back = frame.path(list(zip(reversed(places), reversed(base), strict=True)))
             drawn.append(
                 f'<polygon class="layer" style="fill:var(--{layer.colour})" points="{" ".join(there + back)}"/>'
             )

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from umslab.fleet.charts import Figure
     from umslab_agent.fleet.report import RunReport, ShardRun
 
-_WORD = 24
-"""The longest word that is not broken, in characters."""
+_SHORT = 24
+"""Characters of a cell that is not broken into lines."""
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -280,7 +280,7 @@ def _table(
     )
     body = []
     for row in rows:
-        cells = [f"<td{_side(place, columns) or _word(cell)}>{_text(cell)}</td>" for place, cell in enumerate(row)]
+        cells = [f"<td{_side(place, columns) or _room(cell)}>{_text(cell)}</td>" for place, cell in enumerate(row)]
         if marked:
             kind = "good" if row[0] == "met" else "bad"
             cells[0] = f'<td><span class="verdict {kind}">{_text(row[0])}</span></td>'
@@ -292,9 +292,9 @@ def _side(place: int, numbers: range) -> str:
     return ' class="number"' if place in numbers else ""
 
 
-def _word(cell: str) -> str:
-    """A short word stays whole, however many columns there are."""
-    return ' class="word"' if len(cell) <= _WORD and " " not in cell else ""
+def _room(cell: str) -> str:
+    """What is short stays in one line, and sentences have some room, however many columns there are."""
+    return ' class="short"' if len(cell) <= _SHORT else ' class="long"'
 
 
 def _text(text: str) -> str:

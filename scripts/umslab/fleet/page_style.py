@@ -77,7 +77,7 @@ th, td { padding: 6px 12px 6px 0; text-align: left; vertical-align: top; border-
 th { color: var(--soft); font-size: 13px; font-weight: 500; }
 tbody tr:last-child td { border-bottom: 0; }
 td { max-width: 340px; overflow-wrap: anywhere; }
-td:first-child, .word { white-space: nowrap; }
+td:first-child, .short { white-space: nowrap; } .long { min-width: 12em; }
 .number { text-align: right; white-space: nowrap; }
 @media print { section, .figures div { break-inside: avoid; } body { background: none; } }
 """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from umslab_agent.fleet.report import RunReport
 
 _MARGIN, _TITLE, _ROW = 16, 34, 20
-_CHARACTER = 7.4
+_CHARACTER = 8.0
 """Pixels that a character of the key takes at most, on average; the fonts of readers differ."""
 
 

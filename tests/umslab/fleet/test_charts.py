@@ -125,6 +125,14 @@ def test_names_are_escaped() -> None:
     ET.fromstring(f"<all>{text}</all>")  # noqa: S314 - our own
 
 
+def test_a_level_run_has_two_points() -> None:
+    """What a line does not turn at is left out; the ends stay."""
+    points = [(0, 0), (1, 0), (2, 0), (3, 4), (4, 4), (5, 4), (6, 4)]
+
+    assert _frame().path([points[place] for place in (0, 2, 3, 6)]) == _frame().path(points)
+    assert (1, 2, []) == (len(_frame().path(points[:1])), len(_frame().path(points[:2])), _frame().path([]))
+
+
 def test_stairs() -> None:
     """A value holds for a whole bin."""
     assert [(0, 3.0), (2, 3.0), (2, 5.0), (4, 5.0)] == stairs([3, 5], 2)

@@ -126,3 +126,11 @@ def test_a_run_in_which_nothing_happened() -> None:
 
     assert "No step was completed." in text
     assert "None." in text
+
+
+def test_sentences_have_room() -> None:
+    """In tables of many columns what is short stays in one line, and what is long is not squeezed to syllables."""
+    text = page(run_report())
+
+    assert '<td class="short">unreachable</td>' in text
+    assert '<td class="long">HTTP 503: the server is busy</td>' in text

@@ -70,6 +70,7 @@ def test_a_fleet_is_asked_and_steered(server: ServerProcess, tmp_path: Path) -> 
         device = told("device", "0")["device"]
         history = ctl("device", device["unit_id"])
         broken = told("disconnect", "--site", "a", "--for", "1s")["done"]
+        circuit = told("disconnect", "--circuit", "b/1")["done"]
         faster = ctl("rate", "100")
         resumed = told("resume")["done"]
         alive = running.poll() is None
@@ -83,6 +84,7 @@ def test_a_fleet_is_asked_and_steered(server: ServerProcess, tmp_path: Path) -> 
     assert "onboarding" == device["history"][0]["condition"]
     assert "second" in history
     assert ("a", 1) == (broken["who"], broken["seconds"])
+    assert ("b/1", 0) == (circuit["who"], circuit["seconds"])
     assert "100 a second" in faster
     assert resumed["changed"]
     assert alive

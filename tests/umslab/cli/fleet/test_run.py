@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -259,18 +261,33 @@ def test_what_failed_is_grouped(server: ServerProcess) -> None:
     ]
 
 
-def test_a_kind_without_its_name_server_fails_alone(server: ServerProcess) -> None:
-    """Those that are told where the server is are managed; those that ask nobody listening do not find it."""
-    done = _run(
-        server,
-        *("-n", "4", "--at-once", "--seed", "10", "--auth-key", KEY, "--json", "--nameserver", "127.0.0.1:1"),
-        *("--search-domain", "lab.example", "--set", 'mix=[{source="host"},{source="dns"}]'),
-        *("--set", 'retry={kind="flat",before_enrolment=false}'),
-    )
+def test_a_kind_asks_its_name_server(server: ServerProcess) -> None:
+    """Those that are told where the server is are managed; the others ask, below the search domain, in vain here."""
+    asked: list[bytes] = []
+
+    def no_such_name(names: socket.socket) -> None:
+        while not (asked and not asked[-1]):
+            question, sender = names.recvfrom(4096)
+            asked.append(question)
+            names.sendto(question[:2] + b"\x81\x83" + question[4:], sender)
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as names:
+        names.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=no_such_name, args=(names,))
+        thread.start()
+        done = _run(
+            server,
+            *("-n", "4", "--at-once", "--seed", "10", "--auth-key", KEY, "--json"),
+            *("--nameserver", f"127.0.0.1:{names.getsockname()[1]}", "--search-domain", "lab.example"),
+            *("--set", 'mix=[{source="host"},{source="dns"}]'),
+            *("--set", 'retry={kind="flat",before_enrolment=false}'),
+        )
+        names.sendto(b"", names.getsockname())  # no question: the end
+        thread.join()
     (cause,) = _report(done)["causes"]
 
     assert (2, "resolve", 2) == (_report(done)["managed"], cause["phase"], cause["count"])
-    assert "igelrmserver" in cause["example"] or "dns" in cause["example"]
+    assert any(b"igelrmserver\x03lab\x07example" in question for question in asked)
 
 
 @pytest.mark.parametrize("processes", [1, 2])
