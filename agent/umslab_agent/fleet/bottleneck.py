@@ -21,13 +21,15 @@ LAG_SECONDS = 0.05
 """Of the event loop, at the 99th percentile."""
 LATE_SECONDS = 0.1
 """Of the arrivals, at the 99th percentile."""
+WATCHED_AFTER = 1.0
+"""Seconds: a shorter run may be over before anybody has looked at the generator."""
 
 
 def bottlenecks(measured: Measured) -> list[str]:
     """Say in sentences what speaks for the generator being the bottleneck; empty when nothing does."""
     found = []
     watched = [generator for generator in measured.generators if generator.samples]
-    if not watched:
+    if not watched and measured.seconds > WATCHED_AFTER:
         found.append("nobody watched the generator")
     for number, generator in enumerate(watched, start=1):
         name = "the generator" if len(watched) == 1 else f"generator {number}"

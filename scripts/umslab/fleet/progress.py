@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from umslab.fleet.job import Told
 
 EVERY_SECONDS = 5.0
+UNCHANGED_SECONDS = 30.0
+"""Until a line comes that says the same as the last one."""
 WORDS = {
     Condition.MANAGED: "managed",
     Condition.CONNECTED: "connected",
@@ -29,6 +31,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._next = 0.0
+        self._last: tuple[float, object] = (-UNCHANGED_SECONDS, None)
 
     def told(self, told: Told) -> None:
         """Take what a shard tells."""
@@ -36,6 +39,10 @@ class Progress:
             print(printable(told.say), file=sys.stderr, flush=True)
         if told.levels is not None and told.seconds >= self._next:
             self._next = told.seconds + EVERY_SECONDS
+            same = (told.phase, told.levels, told.failures)
+            if same == self._last[1] and told.seconds < self._last[0] + UNCHANGED_SECONDS:
+                return
+            self._last = told.seconds, same
             print(in_a_line(told), file=sys.stderr, flush=True)
 
 

@@ -46,13 +46,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from umslab.fleet.job import Job
-    from umslab_agent.fleet.measured import Measured
+    from umslab_agent.fleet.measured import FailureGroup, Measured
     from umslab_agent.fleet.plan import PlannedDevice
     from umslab_agent.fleet.scenario import Kind, Retry
     from umslab_agent.onboarding import World
     from umslab_runtime.net_trio import TrioNetwork
 
 TELL_SECONDS = 1.0
+MOST_CAUSES = 10
+"""Kinds of failures that are told when they come; the report has all."""
 WATCHED_SECONDS = 0.5
 """Between two glances, when somebody watches."""
 OS11_LEFT_OUT = "this build runs OS 12 only: {} OS 11 devices were left out"
@@ -221,9 +223,19 @@ class Shard:
         )
 
     async def _tell_levels(self, recorder: Recorder, fleet: Fleet) -> None:
+        causes = 0
         while True:
             await trio.sleep(WATCHED_SECONDS if self._job.watched else TELL_SECONDS)
+            if not self._job.watched:  # the live picture has them
+                for group in recorder.measured.failures[causes:MOST_CAUSES]:
+                    causes += 1
+                    self._tell(Told(say=f"new kind of failure: {first_of(group)}"))
             self._tell(told_now(recorder, fleet, trio.current_time(), closely=self._job.watched))
+
+
+def first_of(group: FailureGroup) -> str:
+    """What failed, and the words of the first one of its kind."""
+    return f"{group.cause.phase}, {group.cause.reason}: {group.example}"
 
 
 def retry_policy(retry: Retry) -> RetryPolicy:

@@ -40,11 +40,12 @@ def test_one_that_did_not(what: dict[str, float], word: str) -> None:
 
 
 def test_a_generator_that_nobody_watched() -> None:
-    """Not knowing is not well."""
+    """Not knowing is not well, but for a run that was over before anybody could look."""
     recorder = Recorder(devices=1, start=0.0)
     recorder.moved(Condition.PLANNED, Condition.MANAGED, 1.0)
 
-    assert ["nobody watched the generator"] == bottlenecks(recorder.measured)
+    assert [] == bottlenecks(recorder.finish(0.9))
+    assert ["nobody watched the generator"] == bottlenecks(recorder.finish(2.0))
 
 
 def test_several_processes_are_told_apart() -> None:

@@ -25,7 +25,7 @@ def test_lines_come_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> Non
     """Of levels that are told each second; sentences come at once, and harmless."""
     progress = Progress()
     for second in range(11):
-        progress.told(Told(levels=LEVELS, seconds=second))
+        progress.told(Told(levels=LEVELS, seconds=second, failures=second))
     progress.told(Told(say="phase 2: \x1b[31mstorm"))
     out, error = capsys.readouterr()
 
@@ -33,3 +33,13 @@ def test_lines_come_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> Non
     assert 1 + 10 // EVERY_SECONDS == error.count("managed")
     assert "\x1b" not in error
     assert "phase 2: " in error.splitlines()[-1]
+
+
+def test_what_does_not_change_is_said_less_often(capsys: pytest.CaptureFixture[str]) -> None:
+    """A fleet that waits for a server says so, but not in every line."""
+    progress = Progress()
+    for second in range(61):
+        progress.told(Told(levels=LEVELS, seconds=second))
+    progress.told(Told(levels=LEVELS, seconds=65, phase="drain"))
+
+    assert ["0 s", "30 s", "60 s", "65 s"] == [line[:8].strip() for line in capsys.readouterr().err.splitlines()]

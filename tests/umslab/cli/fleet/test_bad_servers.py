@@ -73,7 +73,7 @@ def _vanish(connection: socket.socket) -> None:
     ids=["hangs", "resets", "garbage", "vanishes"],
 )
 def test_it_ends_with_a_report(answer: Callable[[socket.socket], None], reasons: set[str]) -> None:
-    """Exit code 3; every try under its cause; who was not on board in time is told."""
+    """Exit code 3; every try under its cause, told when it is new; who was not on board in time is told."""
     phases = '[{kind="onboard",within_seconds=2},{kind="drain",within_seconds=1}]'
     with _answering(answer) as port:
         done = run_umslab(
@@ -86,4 +86,5 @@ def test_it_ends_with_a_report(answer: Callable[[socket.socket], None], reasons:
     assert "Traceback" not in done.stdout + done.stderr
     assert (6, 0) == (report["devices"], report["managed"])
     assert reasons == {cause["reason"] for cause in report["causes"]}
+    assert all(done.stderr.count(f", {reason}: ") == 1 for reason in reasons)
     assert any("6 devices were not on board in time" in note for note in report["notes"])
