@@ -65,7 +65,7 @@ class Machine(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     system: Text
     processors: Annotated[int, Meta(ge=0, le=100_000)]
     memory: Count
-    """Bytes."""
+    """Bytes that are built in, free or not."""
     python: Text
     openssl: Text
     umslab: Text

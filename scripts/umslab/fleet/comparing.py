@@ -53,7 +53,7 @@ def compare(first: RunReport, second: RunReport) -> Comparison:
 
 
 def _differences(a: RunReport, b: RunReport) -> list[str]:
-    pairs = [
+    pairs: list[tuple[str, object, object]] = [
         ("scenario", a.plan.scenario, b.plan.scenario),
         ("devices", a.plan.devices, b.plan.devices),
         ("seed", a.plan.seed, b.plan.seed),
@@ -62,15 +62,10 @@ def _differences(a: RunReport, b: RunReport) -> list[str]:
         ("shards", len(a.shards), len(b.shards)),
         ("target", a.backend.target, b.backend.target),
         ("server", f"{a.backend.product} {a.backend.version}", f"{b.backend.product} {b.backend.version}"),
-        ("machine", a.shards[0].machine, b.shards[0].machine),
     ]
-    return [f"{name}: {_short(x)} | {_short(y)}" for name, x, y in pairs if x != y]
-
-
-def _short(value: object) -> str:
-    if isinstance(value, msgspec.Struct):
-        return ", ".join(str(one) for one in msgspec.structs.astuple(value))
-    return str(value)
+    machines = [msgspec.structs.asdict(run.shards[0].machine) for run in (a, b)]
+    pairs += [(f"machine's {name}", x, machines[1][name]) for name, x in machines[0].items()]
+    return [f"{name}: {x} | {y}" for name, x, y in pairs if x != y]
 
 
 def _totals(a: Summary, b: Summary) -> list[Row]:

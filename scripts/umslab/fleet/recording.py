@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import ssl
 import sys
@@ -75,11 +76,10 @@ def in_words(retry: Retry) -> str:
 
 
 def _this_machine() -> Machine:
-    machine = this_machine()
     return Machine(
         system=platform.platform()[:200],
-        processors=machine.cores,
-        memory=machine.memory_bytes,
+        processors=this_machine().cores,
+        memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         python=sys.version.split()[0],
         openssl=ssl.OPENSSL_VERSION,
         umslab=__version__,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from umslab_agent.fleet.report import RunReport
 
 DEFECTS = "Devices that a defect of umslab itself ended: {}; please report it. No server did that."
+MOST_HINTS = 3
+"""Of the most frequent causes; the page has all."""
 
 
 def print_report(report: RunReport) -> None:
@@ -113,6 +115,9 @@ def _print_failures(summary: Summary) -> None:
     print_table(("count", "side", "phase", "reason", "HTTP", "IGEL code", "the first one"), rows, empty="")
     if summary.more_causes:
         print(f"... and {summary.more_causes} more causes")
+    hints = dict.fromkeys(one.hint for one in summary.causes if one.hint)
+    for hint in list(hints)[:MOST_HINTS]:
+        print(f"What to do: {printable(hint)}")
 
 
 def _print_thresholds(report: RunReport, summary: Summary) -> None:

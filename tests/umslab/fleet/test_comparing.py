@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.support.fleet_runs import run_report, storm
@@ -47,3 +48,13 @@ def test_remarks() -> None:
     assert "no statement about a real UMS" in found.remarks[2]
     assert {"devices", "target", "server"} == {line.split(":")[0] for line in found.differences}
     assert [] == compare(run_report(backend=real), run_report(backend=real)).remarks
+
+
+def test_other_machines() -> None:
+    """What is different about them is named, and nothing else."""
+    first, second = run_report(), run_report()
+    (shard,) = second.shards
+    machine = msgspec.structs.replace(shard.machine, processors=8)
+    second.shards = [msgspec.structs.replace(shard, machine=machine)]
+
+    assert ["machine's processors: 2 | 8"] == compare(first, second).differences

@@ -53,6 +53,7 @@ def test_it_says_what_was_run() -> None:
         shard.interrupted,
         shard.started,
     )
+    assert shard.machine == _report().shards[0].machine
     assert encode_report(found) == encode_report(decode_report(encode_report(found)))
 
 

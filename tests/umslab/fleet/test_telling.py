@@ -28,7 +28,14 @@ def test_of_a_storm(capsys: pytest.CaptureFixture[str]) -> None:
     text = _told(run_report(thresholds=("managed.p99 < 1us", "failed < 1%")), capsys)
 
     assert text.startswith("server-restart: 60 of 60 devices were managed (100 %) in a run of 81.0 s against")
-    for words in ("Managed in phase restart: 50 % after", "MISSED", "HTTP 502: Bad Gateway", "websocket", "kept up"):
+    for words in (
+        "Managed in phase restart: 50 % after",
+        "MISSED",
+        "HTTP 502: Bad Gateway",
+        "websocket",
+        "kept up",
+        "What to do: start it",
+    ):
         assert words in text
     assert text.rstrip().endswith("no statement about a real UMS.")
     assert "drain" not in text
