@@ -127,6 +127,7 @@ OPTIONS = {
     "run --i-own": "umslab/cli/fleet/test_run.py::test_what_cannot_be_is_a_sentence",
     "run --report": "umslab/cli/fleet/test_run.py::test_processes_share_a_fleet",
     "run --threshold": "umslab/cli/fleet/test_run.py::test_a_missed_threshold_is_99",
+    "run --metrics": "umslab/cli/fleet/test_run.py::test_metrics_while_it_runs",
     "run --plain": "umslab/cli/fleet/test_run_live.py::test_plain_lines_on_request",
     "run --json": _PHASES,
     "scenarios [NAME]": "umslab/cli/fleet/test_scenarios.py::test_a_file_to_start_ones_own",
