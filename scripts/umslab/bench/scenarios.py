@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 KEY = "bench-scenarios"
 SPARE = 1.1
 """A scenario is scaled as if it took so much longer than its plan says: devices need time, too."""
+PATIENCE_SECONDS = 900
+"""Beyond twice the limit: whatever runs then is stuck."""
 BUSY_SERVER = """\
 # A small server: three workers, and sixty requests that may wait for them.
 workers = 3
@@ -61,7 +63,7 @@ class Ran:
 
 
 def scale_for(name: str, devices: int | None, limit: float) -> float:
-    """Return the time scale with which a scenario lasts at most `limit` seconds: its own one, or a higher one."""
+    """Return the time scale with which a scenario is planned for at most `limit` seconds: its own, or a higher one."""
     scenario = load_scenario(name, [] if devices is None else [("devices", devices)])
     seconds = make_plan(scenario).seconds * SPARE
     return scenario.time_scale * max(1.0, round(seconds / limit + 0.005, 2))
@@ -76,7 +78,7 @@ def run(
     pictures: Path | None,
     progress: Callable[[str], None],
 ) -> list[Ran]:
-    """Run scenarios one after the other, each at most `limit` seconds; their reports and pages are left in `folder`."""
+    """Run scenarios one after the other, each planned for at most `limit` seconds; leave reports in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     found = []
     for name in names:
@@ -85,14 +87,14 @@ def run(
         report = folder / f"{name}.json"
         report.unlink(missing_ok=True)
         with tempfile.TemporaryDirectory() as state:
-            _fleet(name, devices, scale, Path(state), report)
+            _fleet(name, devices, scale, Path(state), report, patience=2 * limit + PATIENCE_SECONDS)
         found.append(_ran(name, scale, report, pictures))
         progress(f"{name}: {_verdict(found[-1])} after {duration(found[-1].seconds)}")
     return found
 
 
-def _fleet(name: str, devices: int | None, scale: float, state: Path, report: Path) -> None:
-    """Run one against a server of its own. Raises `RuntimeError` when there is no report."""
+def _fleet(name: str, devices: int | None, scale: float, state: Path, report: Path, *, patience: float) -> None:
+    """Run one against its own server. Raises `RuntimeError` when there is no report, `TimeoutExpired` when stuck."""
     arguments = []
     if name in STORMS:
         model = state / "busy-server.toml"
@@ -105,7 +107,7 @@ def _fleet(name: str, devices: int | None, scale: float, state: Path, report: Pa
         command += ["--scenario", name, "--time-scale", f"{scale:g}", "--auth-key", KEY, "--token", server.token]
         command += ["--server-state", str(state), "--report", str(report)]
         command += [] if devices is None else ["--devices", str(devices)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience)  # noqa: S603
     finally:
         server.stop()
     if not report.exists():
