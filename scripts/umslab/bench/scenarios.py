@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from umslab.bench.report import EXIT_MISSED, machine
-from umslab.bench.server_process import ServerProcess
+from umslab.bench.server_process import KEY, ServerProcess
 from umslab.fleet.loading import load_scenario
 from umslab.fleet.page import page
 from umslab.fleet.pictures import write_pictures
@@ -32,7 +32,6 @@ from umslab_agent.fleet.units import duration, number
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KEY = "bench-scenarios"
 SPARE = 1.1
 """A scenario is scaled as if it took so much longer than its plan says: devices need time, too."""
 PATIENCE_SECONDS = 900
@@ -95,21 +94,17 @@ def run(
 
 def _fleet(name: str, devices: int | None, scale: float, state: Path, report: Path, *, patience: float) -> None:
     """Run one against its own server. Raises `RuntimeError` when there is no report, `TimeoutExpired` when stuck."""
-    arguments = []
+    model = None
     if name in STORMS:
         model = state / "busy-server.toml"
         write_output(model, BUSY_SERVER.encode())
-        arguments = ["--service-model", str(model)]
-    server = ServerProcess(state, *arguments)
-    try:
+    with ServerProcess(state, service_model=model) as server:
         server.ask("keys.create", kind="mass", chosen=KEY)
         command = [sys.executable, "-m", "umslab", "fleet", "run", f"localhost:{server.port}", "--plain"]
         command += ["--scenario", name, "--time-scale", f"{scale:g}", "--auth-key", KEY, "--token", server.token]
         command += ["--server-state", str(state), "--report", str(report)]
         command += [] if devices is None else ["--devices", str(devices)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience)  # noqa: S603
-    finally:
-        server.stop()
     if not report.exists():
         raise RuntimeError(f"{name}: `umslab fleet run` left no report: {done.stderr.strip()[-500:]}")
 
