@@ -102,10 +102,11 @@ class Device(LivingDevice):
         self._link: Link | None = None
         self._asked: list[Asked] = []
 
-    def cut(self) -> None:
-        """Break the session without a word, as a network that is gone does."""
+    def cut(self) -> bool:
+        """Break the session; see `LivingDevice.cut`."""
         if self._link is not None:
             self._link.stream.abort()
+        return self._life.state is State.ONLINE
 
     async def _step(self, command: Command) -> list[Command]:
         event = await self._do(command)

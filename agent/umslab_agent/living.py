@@ -163,6 +163,10 @@ class LivingDevice(ABC):
         """Look at the folder, and tell the life what it holds; raises what is in `DAMAGE`."""
 
     @abstractmethod
+    def cut(self) -> bool:
+        """Break what is open without a word, as a network that is gone does; tells whether a try fails by it."""
+
+    @abstractmethod
     async def _step(self, command: Command) -> list[Command]:
         """Do a command, and tell the life how it went."""
 

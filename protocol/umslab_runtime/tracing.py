@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-TracedStep = Literal["tcp", "tls", "cacerts", "enrol", "websocket", "settings", "command"]
+TracedStep = Literal["tcp", "tls", "cacerts", "enrol", "websocket", "register", "contact", "settings", "command"]
 
 
 class Trace(Protocol):

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from umslab_protocol.values.host_port import HostPort
     from umslab_protocol.wire.os11 import Register
     from umslab_runtime.tls import TLSStream
+    from umslab_runtime.tracing import TracedStep
 
 PIN_GONE = Failure(Phase.CONTACT, Reason.STATE_DAMAGED, "server.crt is not there any more", "start the device again")
 
@@ -68,12 +69,13 @@ class Contacting:
         stream = await self._dial(Phase.REGISTER, target, unit.world.contexts.registering())
         if isinstance(stream, Failure):
             return stream
-        presented = stream.peer_certificate or b""
+        presented, secured_at = stream.peer_certificate or b"", unit.now()
         is_done = False
 
         async def opened(received: Received) -> None:
             nonlocal is_done
             if isinstance(received, RegistrationDone):
+                self._trace("register", secured_at)
                 await done(presented, received.name)
                 is_done = True
 
@@ -99,8 +101,12 @@ class Contacting:
         if not is_pinned(stream.peer_certificate, pin):
             await close_quietly(stream)
             return pin_mismatch(Phase.CONTACT, target)
-        unit.connected_to = target
-        return await self._talking.talk(self._calling(None), stream)
+        unit.connected_to, secured_at = target, unit.now()
+
+        async def opened(_: Received) -> None:
+            self._trace("contact", secured_at)
+
+        return await self._talking.talk(self._calling(None), stream, opened)
 
     def answering(self) -> AnsweringDevice:
         """Return the machine for the next call. Raises `DeviceFolderError` and `OSError`."""
@@ -125,6 +131,10 @@ class Contacting:
             now=unit.now(),
         )
 
+    def _trace(self, step: TracedStep, began: float) -> None:
+        if self._unit.world.trace is not None:
+            self._unit.world.trace(step, began)
+
     def _key(self) -> DeviceKey:
         return keeping.load_or_make_key(self._unit.folder, self._unit.world.entropy)
 
@@ -132,6 +142,8 @@ class Contacting:
         unit = self._unit
         within, unit_id = unit.parameters.connect_timeout, UnitId(unit.persona.unit_id)
         try:
-            return await dial_tls(unit.world.network, target, context, within=within, unit_id=unit_id)
+            return await dial_tls(
+                unit.world.network, target, context, within=within, unit_id=unit_id, trace=unit.world.trace
+            )
         except (trio.BrokenResourceError, *ERRORS) as error:
             return explain_error(phase, error, target)

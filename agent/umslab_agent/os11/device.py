@@ -112,10 +112,15 @@ class Os11Device(LivingDevice):
         self._commands = Commands(
             unit, self._installer, depart=self.depart, renewal_due=lambda: False, renew=lambda: None
         )
-        self._talking = Talking(unit, reports=self._reports, installer=self._installer, commands=self._commands)
+        self._talking = Talking(
+            unit,
+            reports=self._reports,
+            installer=self._installer,
+            commands=self._commands,
+            on_managed=self._all_said,
+        )
         unit.errands = self._errand
         self._contacting = Contacting(unit, self._talking)
-        self._network_at: float | None = None
         self._pending: list[NetworkChanged | ReportDue | Deregistered] = []
 
     @property
@@ -127,6 +132,12 @@ class Os11Device(LivingDevice):
         """A network adapter has changed: the device contacts its UMS (G3)."""
         self._unit.tell(Kind.NETWORK, "the network has changed (G3)")
         self._note(NetworkChanged())
+
+    def cut(self) -> bool:
+        """Break what is open; see `LivingDevice.cut`. The device contacts its UMS again (G3)."""
+        fails = self._talking.abort() and self._life.state is not State.READY and not self.managed
+        self._note(NetworkChanged())
+        return fails
 
     # Booting.
 
@@ -159,6 +170,8 @@ class Os11Device(LivingDevice):
         commands = self._life.handle(event, self._unit.now())
         if isinstance(event, Contacted):
             self._contacted()
+        else:
+            self.managed = False
         return commands
 
     async def _listen(self) -> Certificate:
@@ -257,6 +270,12 @@ class Os11Device(LivingDevice):
             return StepFailed(explain_refused(phase, talk.refused))
         return StepFailed(explain_end(phase, talk.closed))
 
+    def _all_said(self) -> None:
+        """The server knows what the device is, and the device what it is to have; the session lasts a little longer."""
+        if self._life.state is State.CONTACTING and not self.managed:
+            self.managed = True
+            self._tell()
+
     def _contacted(self) -> None:
         """All is said: say when there will be more."""
         unit = self._unit
@@ -292,6 +311,7 @@ class Os11Device(LivingDevice):
         for event in self._pending:
             if self._life.takes(type(event)):
                 self._pending.remove(event)
+                self.managed = self.managed and not isinstance(event, NetworkChanged)
                 return self._life.handle(event, self._unit.now())
         return await super()._rest()
 

@@ -49,7 +49,16 @@ class Talk:
 class Talking:
     """Carries the sessions of one device."""
 
-    def __init__(self, unit: Unit, *, reports: Reports, installer: Installer, commands: Commands) -> None:
+    def __init__(
+        self,
+        unit: Unit,
+        *,
+        reports: Reports,
+        installer: Installer,
+        commands: Commands,
+        on_managed: Callable[[], None],
+    ) -> None:
+        """`on_managed` is called whenever all was said that is said in a session."""
         self.conversation: Conversation | None = None
         """The one that is listened to."""
         self.file_transfer_port = 0
@@ -58,8 +67,9 @@ class Talking:
         self._reports = reports
         self._installer = installer
         self._commands = commands
+        self._on_managed = on_managed
         self._turn = trio.Lock()
-        self._pumps: set[SessionPump] = set()
+        self._pumps: dict[SessionPump, HttpStream] = {}
         self._quiet = trio.Event()
 
     async def talk(
@@ -82,7 +92,7 @@ class Talking:
             installer=self._installer,
             commands=self._commands,
             on_welcome=lambda: None,
-            on_change=lambda: None,
+            on_change=lambda: self._changed(conversation),
         )
 
         async def received(received: Received) -> None:
@@ -94,16 +104,20 @@ class Talking:
                     await opened(received)
             await conversation.received(received)
 
-        self._pumps.add(pump)
+        self._pumps[pump] = stream
         try:
             closed = await pump.run(b"", received)
         finally:
             self._end(conversation)
             await close_quietly(stream)
-            self._pumps.discard(pump)
+            del self._pumps[pump]
             if not self._pumps:
                 self._quiet.set()
         return Talk(closed, machine.refused, conversation.managed, conversation.told_deleted)
+
+    def _changed(self, conversation: Conversation) -> None:
+        if conversation.managed:
+            self._on_managed()
 
     async def _begin(self, conversation: Conversation) -> None:
         await self._turn.acquire()
@@ -120,6 +134,12 @@ class Talking:
         """Say goodbye on every session."""
         for pump in list(self._pumps):
             pump.close(CloseCode.NORMAL, reason)
+
+    def abort(self) -> bool:
+        """Break every session without a word; tells whether there was one."""
+        for stream in self._pumps.values():
+            stream.abort()
+        return bool(self._pumps)
 
     async def until_quiet(self) -> None:
         """Wait until no session is left."""
