@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MOST_SHARED = 1_000
 """Contents that are remembered as shared; more are not alike."""
-_OF_ONE_DEVICE = ("identity", "request")
+_OF_ONE_DEVICE = ("identity", "request", "device", "tckey")
 """Pieces that no two devices have alike."""
 
 

@@ -69,6 +69,8 @@ def _of_phase(
             yield from _storm(number, phase, devices, behaviour, seed)
         case RenewalWave(spread_seconds=spread):
             for device in devices:
+                if device.os11:
+                    continue  # it has no certificate of the UMS
                 at = spread * _chance(seed, number, device.index).random()
                 yield PlannedAction(at, device.index, Action.RENEW)
         case Drain(spread_seconds=spread):

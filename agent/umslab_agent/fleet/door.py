@@ -5,24 +5,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from umslab_agent.nearby import Nowhere
 from umslab_protocol.machines.mdns_browse import PATIENCE_SECONDS, SETTLE_SECONDS
 from umslab_runtime.network import EVERYWHERE, DialError, DialProblem, Listener, Network
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from umslab_agent.persona import Persona
+    from umslab_agent.unit import Unit
+    from umslab_protocol.machines.device_life import State
     from umslab_protocol.machines.mdns_browse import Browsed
     from umslab_protocol.values.host_port import HostPort
     from umslab_protocol.values.unit_id import UnitId
     from umslab_runtime.clock import Clock
     from umslab_runtime.network import Announcement
-    from umslab_runtime.streams import Transport
+    from umslab_runtime.streams import Address, Transport
     from umslab_runtime.udp import UdpEndpoint
 
 
 class Door(Network):
-    """Passes everything on, except that nobody is reached before `closed_until`."""
+    """Passes everything on, except that nobody is reached, and reaches the device, before `closed_until`."""
 
     __slots__ = ("_clock", "_network", "closed_until")
 
@@ -39,7 +43,7 @@ class Door(Network):
 
     async def listen(self, host: str, port: int) -> Listener:
         """Listen; see `Network.listen`."""
-        return await self._network.listen(host, port)
+        return _GuardedListener(self, await self._network.listen(host, port))
 
     async def resolve(self, host: str) -> Sequence[str]:
         """Resolve a name; see `Network.resolve`."""
@@ -75,3 +79,45 @@ class Door(Network):
     def _check(self, whom: object) -> None:
         if not self.is_open:
             raise DialError(DialProblem.UNREACHABLE, f"{whom}: the network of this device is away, as planned")
+
+
+class _GuardedListener(Listener):
+    """Breaks off whoever calls while the door is closed."""
+
+    def __init__(self, door: Door, listener: Listener) -> None:
+        self._door = door
+        self._listener = listener
+
+    @property
+    def address(self) -> Address:
+        return self._listener.address
+
+    async def accept(self) -> Transport:
+        while True:
+            transport = await self._listener.accept()
+            if self._door.is_open:
+                return transport
+            transport.abort()
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+class BehindDoor(Nowhere):
+    """A device's place on the link, which nobody finds while its door is closed."""
+
+    def __init__(self, door: Door, nearby: Nowhere) -> None:
+        self._door = door
+        self._nearby = nearby
+        self.wakeable = nearby.wakeable
+
+    def update(self, unit: Unit, state: State, wake: Callable[[], None]) -> None:
+        """See `Nowhere.update`."""
+        if self._door.is_open:
+            self._nearby.update(unit, state, wake)
+        else:
+            self._nearby.leave(unit.persona)
+
+    def leave(self, persona: Persona) -> None:
+        """See `Nowhere.leave`."""
+        self._nearby.leave(persona)

@@ -15,9 +15,10 @@ from msgspec import Struct
 
 from umslab_agent.chance import Chance
 from umslab_agent.device import Device
-from umslab_agent.fleet.door import Door
+from umslab_agent.fleet.door import BehindDoor, Door
 from umslab_agent.fleet.measured import Condition, Step
 from umslab_agent.folder import DeviceFolder
+from umslab_agent.os11.device import Os11Device, Os11Settings
 from umslab_agent.unit import unit_seed
 from umslab_protocol.machines.device_life import (
     RELEASE_DELAY,
@@ -27,6 +28,7 @@ from umslab_protocol.machines.device_life import (
     ShuttingDown,
     State,
 )
+from umslab_protocol.machines.device_life_os11 import Os11DeviceLife
 from umslab_protocol.values.failure import Failure, Phase, Reason
 from umslab_protocol.values.firmware import Behaviour, behaves
 
@@ -38,8 +40,11 @@ if TYPE_CHECKING:
     from umslab_agent.fleet.plan import PlannedDevice
     from umslab_agent.fleet.recorder import Recorder
     from umslab_agent.fleet.scenario import Kind
-    from umslab_agent.living import Change
+    from umslab_agent.living import Change, LivingDevice
+    from umslab_agent.nearby import Nowhere
     from umslab_agent.onboarding import World
+    from umslab_agent.os11.registering import Wish
+    from umslab_agent.persona import Persona
     from umslab_agent.shelf import Shelf
     from umslab_agent.trust import TrustMode
     from umslab_protocol.machines.device_life import Departure
@@ -54,7 +59,10 @@ _CONDITIONS = {
     State.ENROLLING: Condition.ONBOARDING,
     State.CONNECTING: Condition.ONBOARDING,
     State.RENEWING: Condition.ONBOARDING,
+    State.REGISTERING: Condition.ONBOARDING,
+    State.CONTACTING: Condition.ONBOARDING,
     State.ONLINE: Condition.CONNECTED,
+    State.READY: Condition.CONNECTED,
     State.WAITING: Condition.OFFLINE,
     State.REBOOTING: Condition.OFFLINE,
     State.SUSPENDED: Condition.OFFLINE,
@@ -84,6 +92,19 @@ class Moment(Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Os11Equipment:
+    """What the OS 11 devices of a fleet are made with, beside what all have."""
+
+    target: HostPort
+    """The port that they call (G1)."""
+    wish: Wish
+    push_port: int
+    """Where they are called, each at its own address."""
+    nearby: Callable[[PlannedDevice], Nowhere]
+    """Their places on the link."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Equipment:
     """What the devices of a fleet are made with."""
 
@@ -98,6 +119,8 @@ class Equipment:
     network: Callable[[PlannedDevice], Network]
     shelf: Callable[[PlannedDevice], Shelf]
     discovery: Callable[[Kind], Discovery | None]
+    os11: Os11Equipment | None = None
+    """None: no device of the fleet runs OS 11."""
 
 
 class Member:
@@ -132,7 +155,7 @@ class Member:
         """The latest `MOST_MOMENTS`, in order of time."""
         self._equipment = equipment
         self._on_settled = on_settled
-        self._device: Device | None = None
+        self._device: LivingDevice | None = None
         self._door: Door | None = None
         self._shelf: Shelf | None = None
         self._scope: trio.CancelScope | None = None
@@ -202,24 +225,52 @@ class Member:
             if self._stopping:
                 return State.OFF
 
-    def _make(self) -> Device:
+    def _make(self) -> LivingDevice:
         equipment, planned = self._equipment, self.planned
         host = equipment.world.host.owned(self.broke)
-        kind = equipment.kinds[planned.kind]
         if self._door is None:
             self._door = Door(equipment.network(planned), equipment.world.clock)
             self._shelf = equipment.shelf(planned)
         assert self._shelf is not None  # noqa: S101 - made together with the door
         folder = DeviceFolder(self._shelf)
         persona = folder.load_persona() or planned.persona
-        chance = Chance(f"umslab waits {unit_seed(persona, equipment.behaviour)}")
+        make = self._make_os11 if planned.os11 else self._make_os12
+        return make(persona, folder, replace(equipment.world, network=self._door, trace=self._trace, host=host))
+
+    def _chance(self, persona: Persona) -> Callable[[], float]:
+        return Chance(f"umslab waits {unit_seed(persona, self._equipment.behaviour)}").random
+
+    def _make_os11(self, persona: Persona, folder: DeviceFolder, world: World) -> Os11Device:
+        equipment, planned = self._equipment, self.planned
+        assert equipment.os11 is not None  # noqa: S101 - the plan has such devices
+        assert self._door is not None  # noqa: S101 - `_make` has made it
+        return Os11Device(
+            persona,
+            folder,
+            equipment.os11.target,
+            world,
+            life=Os11DeviceLife(equipment.policy, chance=self._chance(persona)),
+            settings=Os11Settings(
+                key_type=planned.key_type,
+                wish=equipment.os11.wish,
+                listen=planned.address,
+                push_port=equipment.os11.push_port,
+            ),
+            on_change=self._changed,
+            behaviour=equipment.behaviour,
+            nearby=BehindDoor(self._door, equipment.os11.nearby(planned)),
+        )
+
+    def _make_os12(self, persona: Persona, folder: DeviceFolder, world: World) -> Device:
+        equipment, planned = self._equipment, self.planned
+        kind = equipment.kinds[planned.kind]
         delay = RELEASE_DELAY if behaves(kind.runs, Behaviour.RELEASE_RULE) else None
         return Device(
             persona,
             folder,
             None if kind.source == "dns" else equipment.target,
-            replace(equipment.world, network=self._door, trace=self._trace, host=host),
-            life=DeviceLife(equipment.policy, release_delay=delay, chance=chance.random),
+            world,
+            life=DeviceLife(equipment.policy, release_delay=delay, chance=self._chance(persona)),
             trust_mode=equipment.trust(kind),
             auth_key=equipment.auth_key,
             key_type=planned.key_type,
@@ -231,11 +282,10 @@ class Member:
     # What is done to it.
 
     def lose_network(self, seconds: float) -> None:
-        """Break its session; it reaches nobody for so long."""
+        """Break what it has open; it reaches nobody for so long, and nobody reaches it."""
         if self._door is not None and self._device is not None:
-            self._cut = self._device.state is State.ONLINE
             self._door.closed_until = self._now() + seconds
-            self._device.cut()
+            self._cut = self._device.cut()
 
     def lose_power(self, seconds: float) -> None:
         """Pull the plug; it boots after so long."""
@@ -260,7 +310,7 @@ class Member:
 
     def renew(self) -> bool:
         """Let it renew its certificate now; tells whether it could."""
-        if self._device is None or self._device.state is not State.ONLINE:
+        if not isinstance(self._device, Device) or self._device.state is not State.ONLINE:
             return False
         self._device.renew()
         return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import Counter
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 from itertools import chain, islice
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from umslab_agent.fleet.scenario import Kind, Phase
 
+OS11_ADDRESSES = IPv4Network("127.16.0.0/12")
+"""Where OS 11 devices are called for which the scenario has no addresses: each by its index."""
 VERSION = 1
 """Of the canonical encoding: another one, another digest."""
 
@@ -44,9 +47,14 @@ class PlannedDevice(Struct, frozen=True, kw_only=True, gc=False):
     """Empty when there are no sites."""
     circuit: int
     address: str
-    """What it calls from; empty: the system chooses."""
+    """What it calls from; empty: the system chooses. OS 11 devices always have one of their own: they are called."""
     arrival: float
     """Seconds from the start of the run."""
+
+    @property
+    def os11(self) -> bool:
+        """Whether it runs OS 11."""
+        return self.persona.firmware.startswith("11.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +129,7 @@ class Plan:
 
 
 def make_plan(scenario: Scenario) -> Plan:
-    """Make the plan. Raises `ValueError` for recorded arrivals that were not read."""
+    """Make the plan. Raises `ValueError` for recorded arrivals that were not read, and for too few addresses."""
     real = in_real_time(scenario)
     devices = _devices(real)
     numbered = enumerate(_with_drain(real.phases), start=1)
@@ -142,7 +150,7 @@ def _devices(scenario: Scenario) -> tuple[PlannedDevice, ...]:
     kinds = _dealt([kind.weight for kind in scenario.mix], count, f"mix {seed}")
     places = _dealt([site.weight for site in sites], count, f"sites {seed}")
     times = arrival_times(scenario.arrivals, count, seed)
-    addresses = _addresses(scenario.addresses, count)
+    addresses = _addresses(scenario, [scenario.mix[kind].os == 11 for kind in kinds])
     on_circuit = [0] * len(sites)
     devices = []
     for position in range(count):
@@ -179,13 +187,23 @@ def _dealt(weights: Sequence[float], count: int, seed: str) -> list[int]:
     return dealt
 
 
-def _addresses(networks: Sequence[str], count: int) -> list[str]:
-    """Return what each device calls from: the hosts of the networks in turn."""
-    if not networks:
-        return [""] * count
-    hosts = chain.from_iterable(IPv4Network(network, strict=False).hosts() for network in networks)
+def _addresses(scenario: Scenario, os11: Sequence[bool]) -> list[str]:
+    """Return what each device calls from: the hosts of the networks in turn; `os11` tells who is called there too."""
+    count = len(os11)
+    if not scenario.addresses:
+        return [_own_address(scenario.first_index + position) if os11[position] else "" for position in range(count)]
+    hosts = chain.from_iterable(IPv4Network(network, strict=False).hosts() for network in scenario.addresses)
     known = [str(host) for host in islice(hosts, count)]
+    called = Counter(position % len(known) for position in range(count) if os11[position])
+    if max(called.values(), default=0) > 1:
+        raise ValueError(
+            f"addresses: {len(known)} for {count} devices are too few: each OS 11 device is called at one of its own"
+        )
     return [known[position % len(known)] for position in range(count)]
+
+
+def _own_address(index: int) -> str:
+    return str(OS11_ADDRESSES[1 + index % (OS11_ADDRESSES.num_addresses - 2)])
 
 
 def _digest(real: Scenario, devices: Sequence[PlannedDevice], phases: Sequence[PlannedPhase]) -> str:

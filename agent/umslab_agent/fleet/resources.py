@@ -32,6 +32,8 @@ BASE_BYTES = 75 * 1024 * 1024
 """A process without a device."""
 DEVICE_BYTES = 50 * 1024
 """A managed idle device, TLS and its place in the plan included: measured were 46 KiB."""
+OS11_DEVICE_BYTES = 50 * 1024
+"""A managed idle OS 11 device: it has no connection, and listens."""
 ONBOARD_SECONDS = 0.017
 """CPU on our side for a device that comes on board: three connections."""
 KEY_SECONDS = {
@@ -89,7 +91,7 @@ class Estimate:
     """For all to come on board."""
     needs: tuple[Need, ...]
     os11: int
-    """Devices that this build cannot run."""
+    """Devices of OS 11 among them."""
 
     @property
     def fits(self) -> bool:
@@ -99,35 +101,36 @@ class Estimate:
 
 def estimate(plan: Plan, machine: Machine, *, processes: int = 1) -> Estimate:
     """Return what this plan, or shard of one, needs when so many processes share it."""
-    runs = [device for device in plan.devices if plan.kind_of(device).os == 12]
+    runs = plan.devices
+    os11 = sum(device.os11 for device in runs)
     keys = Counter(device.key_type for device in runs)
     key_seconds = sum(KEY_SECONDS[key_type] * count for key_type, count in keys.items()) / machine.cores
     count = len(runs)
-    each = -(-count // processes)
-    memory = processes * BASE_BYTES + count * DEVICE_BYTES
+    memory = processes * BASE_BYTES + (count - os11) * DEVICE_BYTES + os11 * OS11_DEVICE_BYTES
+    descriptors = -(-(count + os11) // processes)  # an OS 11 device listens while it calls
     busiest = busiest_second([device.arrival for device in runs])
     speed = min(processes, machine.cores) / ONBOARD_SECONDS
-    wanted = -(-each // max(1, machine.descriptors - SPARE_DESCRIPTORS)) * processes
+    wanted = -(-(count + os11) // max(1, machine.descriptors - SPARE_DESCRIPTORS))
     per_address = Counter(device.address for device in runs)
     # Without addresses each process calls from one of its own, when the server is on this machine.
-    most_ports = max(per_address.values(), default=0) if any(per_address) else each
+    per_address[""] = -(-per_address[""] // processes)
     return Estimate(
         processes=processes,
         keys={str(key_type): number for key_type, number in sorted(keys.items())},
         key_seconds=key_seconds,
         cpu_seconds=count * ONBOARD_SECONDS,
-        os11=len(plan.devices) - count,
+        os11=os11,
         needs=(
             Need(
                 name="descriptors a process",
-                needed=each + SPARE_DESCRIPTORS,
+                needed=descriptors + SPARE_DESCRIPTORS,
                 available=machine.descriptors,
                 unit="",
                 advice=f"--processes {wanted}, or raise the limit (ulimit -n)",
             ),
             Need(
                 name=PORTS,
-                needed=most_ports,
+                needed=max(per_address.values()),
                 available=machine.ports,
                 unit="",
                 advice='more source addresses, such as addresses = ["127.1.0.0/24"], or more --processes',

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Commander = Callable[[CommandWave, list[str]], Awaitable[str]]
     """Gives a command to the devices with these unit IDs and waits for all; returns a sentence about how it went."""
 
+NOTHING_TO_RENEW = "renewal: skipped for {} OS 11 devices, which have no certificate of the UMS"
 BREATHER = 50
 """Things done at one moment before everything else gets its turn."""
 
@@ -143,6 +144,8 @@ class Fleet:
                 back = max((action.seconds for action in planned.actions), default=0.0)
                 await self._wait(began + back + storm.within_seconds, "managed again")
             case RenewalWave() as wave:
+                if os11 := sum(one.os11 for one in self.plan.devices):
+                    self._note(NOTHING_TO_RENEW.format(os11))
                 self._miss(action.index for action in planned.actions)
                 await self._act(planned.actions, began)
                 await self._wait(began + wave.spread_seconds + wave.within_seconds, "managed with a new certificate")

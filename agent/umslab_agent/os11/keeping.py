@@ -63,14 +63,24 @@ def load_or_make_key(folder: DeviceFolder, entropy: Callable[[int], bytes]) -> D
         ) from None
 
 
+def new_certificate(kind: KeyType, now: datetime) -> bytes:
+    """Make a device's own certificate and its key, as they are kept."""
+    certificate, key = make_self_signed(kind, now=now)
+    return identity_to_pem(key, [certificate])
+
+
+def place_certificate(folder: DeviceFolder, piece: bytes) -> None:
+    """Keep what `new_certificate` made ahead. Raises `OSError`."""
+    folder.shelf.write(ANSWERING, piece)
+
+
 def load_or_make_certificate(folder: DeviceFolder, kind: KeyType, now: datetime) -> Certificate:
     """Return the device's own certificate, made and kept at first use; takes up to a second for an RSA key.
 
     Raises `CertificateError` and `OSError`.
     """
     if not folder.shelf.exists(ANSWERING):
-        certificate, key = make_self_signed(kind, now=now)
-        folder.shelf.write(ANSWERING, identity_to_pem(key, [certificate]))
+        place_certificate(folder, new_certificate(kind, now))
     return identity_from_pem(folder.shelf.read(ANSWERING), folder.shelf.where(ANSWERING))[1][0]
 
 

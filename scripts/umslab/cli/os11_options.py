@@ -74,8 +74,7 @@ def os11_settings(
     listen: str,
 ) -> Os11Settings:
     """Read the options. Raises `UserError`, and `CertificateError` or `OSError` for a password file."""
-    if bool(user) != bool(password_file):
-        raise UserError("--register-user and --register-password-file belong together (A9)", exit_codes.USAGE)
+    password = read_user_password(user, password_file)
     if (name or directory) and not user:
         raise UserError("a name or directory can be asked for only with --register-user (A9)", exit_codes.USAGE)
     try:
@@ -83,13 +82,19 @@ def os11_settings(
             effective_address(listen)
     except ValueError:
         raise UserError(f"--listen {listen[:60]!r} is no literal IP address", exit_codes.USAGE) from None
-    password = _read_password(password_file) if password_file else ""
     return Os11Settings(
         key_type=key_type,
         wish=Wish(user=user, password=password, name=name, directory=directory),
         listen=listen or "127.0.0.1",
         push_port=PUSH_PORT if push_port is None else push_port,
     )
+
+
+def read_user_password(user: str, password_file: str) -> str:
+    """Read the password of this user; without a user there is none. Raises as `os11_settings` does."""
+    if bool(user) != bool(password_file):
+        raise UserError("--register-user and --register-password-file belong together (A9)", exit_codes.USAGE)
+    return _read_password(password_file) if password_file else ""
 
 
 def _read_password(source: str) -> str:

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 from umslab.fleet.glance import Glance
 from umslab_agent.fleet.report import Backend
 from umslab_agent.fleet.scenario import Scenario
+from umslab_protocol.values.host_port import DEVICE_COMMUNICATION_PORT
 
 
 class Job(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -22,9 +23,14 @@ class Job(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     backend: Backend = Backend(target="")
     repeats_requests: bool = False
     """The backend repeats the ids of requests."""
+    os11_port: int = DEVICE_COMMUNICATION_PORT
+    """Of the target: what OS 11 devices call."""
     auth_key: str = ""
     token: str = ""
     ca_hash: str = ""
+    user: str = ""
+    """Of the UMS, with whom OS 11 devices register (A9)."""
+    password: str = ""
     own: tuple[str, ...] = ()
     """Hosts outside the machine that the user owns."""
     proved: bool = False

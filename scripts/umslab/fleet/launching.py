@@ -45,6 +45,10 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 FIRST_SOURCE = IPv4Address("127.0.1.1")
+NOT_CALLABLE = (
+    "{} is outside this machine and calls OS 11 devices: give each of them an address of this machine that it reaches, "
+    'such as addresses = ["192.0.2.0/24"] in the scenario'
+)
 PIN_ON_FIRST_USE = "nobody vouches for the server: each device pins the root that answers first (--token checks it)"
 
 
@@ -60,8 +64,8 @@ async def launch(
     """Run the job, in so many processes. `plan` is the job's; `metrics` the port on which Prometheus asks.
 
     Raises `TargetRefusedError` before a packet is sent to who may not be called, and before a device starts where a
-    limit would need a proof; `FleetStateError`, `ListenError`, `WorkerError`, and
-    `ValueError` for an owned host without an address.
+    limit would need a proof; `FleetStateError`, `ListenError`, `WorkerError`, and `ValueError` for an owned host
+    without an address, or for OS 11 devices that are not where the target can call them.
     """
     target = parse_host_port(job.target)
     policy = TargetPolicy(await owned_addresses(job.own))
@@ -79,6 +83,8 @@ async def launch(
     checked = await check_target(
         network, target, policy, devices=job.scenario.devices, busiest=busiest_second(plan.arrivals), prove=prove
     )
+    if not checked.local and any(one.os11 and IPv4Address(one.address).is_loopback for one in plan.devices):
+        raise ValueError(NOT_CALLABLE.format(target.host))
     if checked.proved:
         # Nobody else has proved anything: the fleet goes nowhere but there, whatever a server hands out.
         job = msgspec.structs.replace(job, own=checked.proved, proved=True)

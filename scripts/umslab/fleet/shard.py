@@ -15,25 +15,28 @@ from umslab.fleet.health import watch_health
 from umslab.fleet.job import Told
 from umslab.fleet.machine import raise_descriptor_limit
 from umslab.fleet.moment import told_now
-from umslab.fleet.requests_ahead import make_requests
+from umslab.fleet.requests_ahead import Wanted, make_requests
 from umslab.fleet.state import FleetState
 from umslab.fleet.steering import NOT_YET, Steering, most_per_second
 from umslab.one_device import Finding, dns_client, open_world, owned_addresses
 from umslab_agent.discovery import Discovery, Source
 from umslab_agent.dns_source import DnsSource
 from umslab_agent.fleet.blame import Way
-from umslab_agent.fleet.member import Equipment
+from umslab_agent.fleet.member import Equipment, Os11Equipment
+from umslab_agent.fleet.places import open_places
 from umslab_agent.fleet.plan import Plan, make_plan
 from umslab_agent.fleet.recorder import Recorder
 from umslab_agent.fleet.running import Fleet
 from umslab_agent.fleet.scenario import Flat
 from umslab_agent.folder import DeviceFolder
+from umslab_agent.os11.keeping import place_certificate
+from umslab_agent.os11.registering import Wish
 from umslab_agent.shelf import MemoryShelf, Scratch
 from umslab_agent.trust import TrustMode
 from umslab_certs.keys import KeyType
 from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.fingerprint import CommunicationToken, Fingerprint
-from umslab_protocol.values.host_port import parse_host_port
+from umslab_protocol.values.host_port import HostPort, parse_host_port
 from umslab_runtime.control import ControlError
 from umslab_runtime.dns import parse_nameserver
 from umslab_runtime.executor import InlineExecutor, ThreadExecutor
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
 
     from umslab.fleet.job import Job
     from umslab_agent.fleet.measured import FailureGroup, Measured
+    from umslab_agent.fleet.places import Places
     from umslab_agent.fleet.plan import PlannedDevice
     from umslab_agent.fleet.scenario import Kind, Retry
     from umslab_agent.onboarding import World
@@ -55,9 +59,10 @@ if TYPE_CHECKING:
 TELL_SECONDS = 1.0
 MOST_CAUSES = 10
 """Kinds of failures that are told when they come; the report has all."""
+_KEYS = {False: {"identity.pem", "request.pem"}, True: {"device.pem"}}
+"""Pieces with the key of a device, of OS 12 and of OS 11."""
 WATCHED_SECONDS = 0.5
 """Between two glances, when somebody watches."""
-OS11_LEFT_OUT = "this build runs OS 12 only: {} OS 11 devices were left out"
 
 
 @dataclass(slots=True)
@@ -81,22 +86,9 @@ class Shard:
         self._stopped = False
         self._scratch = Scratch()
         plan = make_plan(job.scenario)
-        self.plan: Plan = self._without_os11(plan.part(job.shard, job.of))
+        self.plan: Plan = plan.part(job.shard, job.of)
         self._state = FleetState(Path(job.state)) if job.state else None
         self._pieces: dict[str, dict[str, bytes]] = {}
-
-    def _without_os11(self, plan: Plan) -> Plan:
-        runs = tuple(device for device in plan.devices if plan.kind_of(device).os == 12)
-        left_out = len(plan.devices) - len(runs)
-        if not left_out:
-            return plan
-        self._notes.append(OS11_LEFT_OUT.format(left_out))
-        self._tell(Told(say=self._notes[-1]))
-        kept = {device.index for device in runs}
-        phases = tuple(
-            replace(one, actions=tuple(action for action in one.actions if action.index in kept)) for one in plan.phases
-        )
-        return replace(plan, devices=runs, phases=phases)
 
     def prepare(self) -> None:
         """Load what devices have kept, and make the missing keys; may take minutes. Raises `FleetStateError`."""
@@ -104,10 +96,11 @@ class Shard:
         if self._state is not None:
             self._pieces = self._state.load(one.persona.unit_id for one in devices)
         wanted = [
-            (one.persona.unit_id, str(one.key_type))
+            Wanted(one.persona.unit_id, str(one.key_type), one.os11)
             for one in devices
-            if not {"identity.pem", "request.pem"} & set(self._pieces.get(one.persona.unit_id, ()))
+            if not _KEYS[one.os11] & set(self._pieces.get(one.persona.unit_id, ()))
         ]
+        os11 = {one.unit_id for one in wanted if one.os11}
         told = 0
 
         def made(count: int) -> None:
@@ -118,7 +111,10 @@ class Shard:
 
         for unit_id, piece in make_requests(wanted, processes=self._job.key_workers, made=made).items():
             shelf = self._shelf_of(unit_id)
-            DeviceFolder(shelf).place_request(piece)
+            if unit_id in os11:
+                place_certificate(DeviceFolder(shelf), piece)
+            else:
+                DeviceFolder(shelf).place_request(piece)
             self._pieces[unit_id] = shelf.pieces
         if self._state is not None:
             self._state.write()
@@ -136,7 +132,7 @@ class Shard:
         return self._steering.answer(name, args)
 
     async def run(self) -> ShardResult:
-        """Run it. Raises `ValueError` for an owned host without an address."""
+        """Run it. Raises `ListenError`, and `ValueError` for an owned host without an address."""
         job = self._job
         raise_descriptor_limit()
         async with AsyncExitStack() as stack:
@@ -147,13 +143,16 @@ class Shard:
             policy = TargetPolicy(owned)
             if job.nameservers:
                 world = replace(world, dns=dns_client(finding, policy))
+            network = FleetNetwork(policy)
+            addresses = [one.address for one in self.plan.devices if one.os11]
+            places = await stack.enter_async_context(open_places(network, addresses)) if addresses else None
             now = world.clock.monotonic()
             way = Way(proxied=job.backend.proxied, product=job.backend.product, repeats_requests=job.repeats_requests)
             recorder = Recorder(devices=len(self.plan.devices), start=now, way=way)
             tune_interpreter()
             self._fleet = fleet = Fleet(
                 self.plan,
-                self._equipment(world, FleetNetwork(policy), recorder),
+                self._equipment(world, network, places, recorder),
                 say=lambda text: self._tell(Told(say=text)),
                 commander=commander(Path(job.control)) if job.control else None,
             )
@@ -183,7 +182,7 @@ class Shard:
         self._scratch.close()
         return ShardResult(measured, [*self._notes, *fleet.notes], fleet.interrupted)
 
-    def _equipment(self, world: World, network: FleetNetwork, recorder: Recorder) -> Equipment:
+    def _equipment(self, world: World, network: FleetNetwork, places: Places | None, recorder: Recorder) -> Equipment:
         job, real = self._job, self.plan.real
         networks: dict[str, TrioNetwork] = {}
 
@@ -206,6 +205,16 @@ class Shard:
             network=network_of,
             shelf=lambda device: self._shelf_of(device.persona.unit_id),
             discovery=lambda kind: self._discovery(kind, world, modes),
+            os11=None if places is None else self._os11(places),
+        )
+
+    def _os11(self, places: Places) -> Os11Equipment:
+        job = self._job
+        return Os11Equipment(
+            target=HostPort(parse_host_port(job.target).host, job.os11_port),
+            wish=Wish(user=job.user, password=job.password),
+            push_port=places.port,
+            nearby=lambda device: places.nearby(device.address),
         )
 
     def _shelf_of(self, unit_id: str) -> MemoryShelf:

@@ -21,6 +21,7 @@ from umslab.fleet.processes import run_here
 from umslab.fleet.state import FleetStateError
 from umslab_agent.fleet.report import encode_report
 from umslab_runtime.control import ControlError
+from umslab_runtime.network import ListenError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -60,7 +61,7 @@ async def _work(job: Job) -> None:
         try:
             report = await run_here(job, _tell, moment=moment, asked=asked)
             _tell(Told(report=msgspec.Raw(encode_report(report).strip())))
-        except (FleetStateError, ValueError) as error:
+        except (FleetStateError, ListenError, ValueError) as error:
             _tell(Told(error=str(error)))
         nursery.cancel_scope.cancel()
 

@@ -37,8 +37,12 @@ async def _ready(lab: Os11Lab, name: str = "one", **details: object) -> Os11LabD
     return device
 
 
-def _states(device: Os11LabDevice) -> list[State]:
-    return [change.state for change in device.changes]
+def _states(device: Os11LabDevice) -> list[tuple[State, bool]]:
+    return [(change.state, change.managed) for change in device.changes]
+
+
+_MANAGED = [(S.CONTACTING, True), (S.READY, True)]
+"""All was said before the goodbye."""
 
 
 async def test_registration_is_the_first_contact(tmp_path: Path, autojump_clock: MockClock) -> None:
@@ -48,7 +52,7 @@ async def test_registration_is_the_first_contact(tmp_path: Path, autojump_clock:
         (register,) = lab.ums.registers
         await device.until_happening("settings version 1 applied")
 
-        assert [S.REGISTERING, S.CONTACTING, S.READY] == _states(device)
+        assert [(S.REGISTERING, False), (S.CONTACTING, False), *_MANAGED] == _states(device)
         assert device.changes[-1].managed
         assert lab.ums.communication.pem == device.folder.path.joinpath("server.crt").read_bytes()
         assert ("ann", "secret", "K1", "/hall") == (
@@ -70,7 +74,7 @@ async def test_a_restart_contacts_with_the_pin(tmp_path: Path, autojump_clock: M
         await device.over.wait()
         again = await _ready(lab)
 
-        assert [S.CONTACTING, S.READY] == _states(again)
+        assert [(S.CONTACTING, False), *_MANAGED] == _states(again)
         assert 1 == len(lab.ums.registers)
         assert again.device.push_port == lab.ums.known[again.unit_id].push_port
 

@@ -101,7 +101,10 @@ def scenario_of(
 
 def plan_of(scenario: Scenario, shard: str) -> Plan:
     """Make the plan, or this part of it. Raises `UserError` for a shard that there is not."""
-    whole = make_plan(scenario)
+    try:
+        whole = make_plan(scenario)
+    except ValueError as error:
+        raise UserError(str(error), exit_codes.USAGE) from None
     if not shard:
         return whole
     match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", shard, re.ASCII)

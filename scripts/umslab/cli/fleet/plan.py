@@ -93,11 +93,11 @@ def _print(chosen: Plan, needed: Estimate) -> None:
         ("keys", f"{_counted(needed.keys)}: {_time(needed.key_seconds)} before the start"),
         ("CPU", f"{_time(needed.cpu_seconds)} on this machine for all to come on board"),
     ]
+    if needed.os11:
+        pairs.append(("OS 11", f"{needed.os11} devices, each called at an address of its own"))
     pairs += [(need.name, _need(need)) for need in needed.needs]
     pairs.append(("digest", chosen.digest))
     print_pairs(pairs)
-    if needed.os11:
-        print(f"this build runs OS 12 only: {needed.os11} OS 11 devices would be left out")
     for need in needed.needs:
         if not need.fits:
             print(f"does not fit: {need.name}. Change: {need.advice}")
@@ -133,7 +133,7 @@ def _as_object(chosen: Plan, needed: Estimate, *, with_devices: bool) -> dict[st
         "keys": needed.keys,
         "key_seconds": needed.key_seconds,
         "cpu_seconds": needed.cpu_seconds,
-        "left_out": needed.os11,
+        "os11": needed.os11,
         "fits": needed.fits,
         "needs": [{**msgspec.to_builtins(need), "fits": need.fits} for need in needed.needs],
     }

@@ -17,6 +17,7 @@ from umslab.cli.ctl.asking import server_folder
 from umslab.cli.fleet import options
 from umslab.cli.fleet.options import plan_of, scenario_of
 from umslab.cli.fleet.report import ThresholdOption
+from umslab.cli.os11_options import read_user_password
 from umslab.cli.output import JsonOption, UserError, print_json, run_async
 from umslab.fleet.crowd import WorkerError
 from umslab.fleet.job import Job
@@ -35,7 +36,7 @@ from umslab_certs.errors import CertificateError
 from umslab_certs.files import read_limited
 from umslab_protocol.values.auth_key import parse_auth_key
 from umslab_protocol.values.fingerprint import CommunicationToken, Fingerprint
-from umslab_protocol.values.host_port import parse_host_port
+from umslab_protocol.values.host_port import DEVICE_COMMUNICATION_PORT, parse_host_port
 from umslab_runtime.dns import parse_nameserver, parse_search_domain
 from umslab_runtime.network import ListenError
 from umslab_runtime.policy import TargetRefusedError
@@ -71,6 +72,15 @@ def run(
     auth_key_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Read the key from a file.")] = None,
     token: Annotated[str, typer.Option(metavar="TOKEN", help="Communication token of the UMS.")] = "",
     ca_hash: Annotated[str, typer.Option(metavar="SHA256", help="Whole fingerprint of the web root instead.")] = "",
+    os11_port: Annotated[
+        int, typer.Option("--os11-port", min=1, max=65_535, metavar="PORT", help="What OS 11 devices call on HOST.")
+    ] = DEVICE_COMMUNICATION_PORT,
+    register_user: Annotated[
+        str, typer.Option(metavar="USER", help="OS 11: register with this user of the UMS (A9).")
+    ] = "",
+    register_password_file: Annotated[
+        str, typer.Option(metavar="FILE|prompt", help="OS 11: the user's password; - is standard input.")
+    ] = "",
     nameserver: Annotated[
         list[str] | None,
         typer.Option(metavar="ADDR[:PORT]", help="For devices whose source is dns; may be repeated."),
@@ -136,6 +146,9 @@ def run(
             shard=plan.shard[0],
             of=plan.shard[1],
             target=str(parse_host_port(target)),
+            os11_port=os11_port,
+            user=register_user,
+            password=read_user_password(register_user, register_password_file),
             auth_key=_auth_key(auth_key, auth_key_file),
             token=token,
             ca_hash=ca_hash,
