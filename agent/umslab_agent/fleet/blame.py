@@ -13,7 +13,7 @@ The rules, in order; the first that fits decides:
 | any other HTTP answer | server |
 | another root than the one the server's own documents name (interception) | proxy |
 | a root that is not the pinned one, a certificate of another time: whose fault that is, cannot be seen | unknown |
-| a close frame, a TLS alert, a certificate that does not fit | server |
+| a close frame, a TLS alert, a certificate that does not fit, a refusal on TCP 30001 | server |
 | the connection refused, dropped before TLS, or answered by what is not TLS | proxy if there is one, else server |
 | a connection lost after TLS without a word | unknown if there is a proxy, else server |
 | a connection that was taken, and then silence | unknown if there is a proxy, else server |
@@ -46,10 +46,13 @@ _WORDS_OF_THE_SERVER = {
     Reason.CHAIN_INCOMPLETE,
     Reason.BUSY,
     Reason.REFUSED,
+    Reason.UNKNOWN_DEVICE,
+    Reason.KEY_REFUSED,
+    Reason.ENROL_REFUSED,
     Reason.PROTOCOL,
     Reason.DEREGISTERED,
 }
-"""Without an HTTP answer: what takes an alert, a certificate or a close frame."""
+"""Without an HTTP answer: what takes an alert, a certificate, a close frame or a message of OS 11."""
 
 
 class Side(StrEnum):

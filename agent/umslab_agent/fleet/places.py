@@ -37,8 +37,9 @@ class Places:
 
     def nearby(self, address: str) -> Nearby:
         """The place of the device with this address; nothing wakes it."""
-        answering = self._answering[_whose(address)]
-        return Nearby(answering, None, address=address, checked=True)
+        whose = _whose(address)
+        own = "" if whose else address  # an endpoint of its own hears nothing else
+        return Nearby(self._answering[whose], None, address=own, checked=True)
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from umslab_agent.explain import explain, explain_close
-from umslab_protocol.values.failure import Failure, Phase, Reason
+from umslab_protocol.values.failure import Contact, Failure, Phase, Reason, Seen
 from umslab_protocol.wire.os11 import ContactRefusal
 from umslab_runtime.tls import TLSError, TLSProblem
 
@@ -63,9 +63,10 @@ def explain_refused(phase: Phase, refused: Refused) -> Failure:
     """Translate the server's no."""
     known = _REGISTERING if phase is Phase.REGISTER else {}
     reason, hint = known.get(refused.refusal) or _REFUSALS[refused.refusal]
-    return Failure(phase, reason, f"the server refuses: {refused.message[:300]}", hint, refused.retryAfter)
+    detail = f"the server refuses: {refused.message[:300]}"
+    return Failure(phase, reason, detail, hint, refused.retryAfter, seen=Seen(Contact.SECURED))
 
 
 def explain_end(phase: Phase, closed: Closed) -> Failure:
     """Translate the end of a session that came before all was said."""
-    return replace(explain_close(closed), phase=phase)
+    return replace(explain_close(closed), phase=phase, seen=Seen(Contact.SECURED))

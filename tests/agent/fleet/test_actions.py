@@ -12,6 +12,7 @@ from umslab_agent.fleet.scenario import (
     Behaviour,
     CommandWave,
     Drain,
+    Kind,
     Onboard,
     Phase,
     RenewalWave,
@@ -115,3 +116,12 @@ def test_chance_comes_from_seed_device_and_phase() -> None:
     assert _actions(phase, behaviour) == _actions(phase, behaviour)
     assert _actions(phase, behaviour) != _actions(phase, behaviour, seed=2)
     assert _actions(phase, behaviour) != actions_of(3, phase, devices, behaviour, 1)
+
+
+def test_os11_devices_renew_nothing() -> None:
+    """They have no certificate of the UMS; storms are for them too."""
+    devices = make_plan(Scenario(devices=10, mix=(Kind(os=11), Kind()))).devices
+    renewed = {one.index for one in actions_of(2, RenewalWave(), devices, Behaviour(), 1)}
+
+    assert {device.index for device in devices if not device.os11} == renewed
+    assert 10 == len(actions_of(2, Storm(), devices, Behaviour(), 1))

@@ -7,11 +7,13 @@ import pytest
 
 from umslab_agent.explain import explain, explain_answer, explain_close
 from umslab_agent.fleet.blame import Side, Way, attribute, product_of
+from umslab_agent.os11.explaining import explain_end, explain_refused
 from umslab_certs.errors import CertificateError, Fault
 from umslab_protocol.errors import RemoteProtocolError
 from umslab_protocol.machines.carrier import Closed
 from umslab_protocol.values.failure import Failure, Phase, Reason
 from umslab_protocol.wire.close_codes import CloseCode
+from umslab_protocol.wire.os11 import ContactRefusal, Refused
 from umslab_protocol.wire.request_id import REQUEST_HEADER
 from umslab_runtime.http import Response
 from umslab_runtime.network import DialError, DialProblem
@@ -63,6 +65,17 @@ CASES = [
     (explain(Phase.CACERTS, CertificateError(Fault.EXPIRED, "m")), Side.UNKNOWN, Side.UNKNOWN),
     (ABNORMAL, Side.SERVER, Side.UNKNOWN),
     (explain_close(Closed(CloseCode.BUSY, "", by_peer=True)), Side.SERVER, Side.SERVER),
+    (
+        explain_refused(Phase.REGISTER, Refused(refusal=ContactRefusal.CREDENTIALS, message="no")),
+        Side.SERVER,
+        Side.SERVER,
+    ),
+    (
+        explain_refused(Phase.CONTACT, Refused(refusal=ContactRefusal.UNKNOWN_DEVICE, message="?")),
+        Side.SERVER,
+        Side.SERVER,
+    ),
+    (explain_end(Phase.CONTACT, Closed(CloseCode.ABNORMAL, "", by_peer=True)), Side.SERVER, Side.UNKNOWN),
     (_answer(503), Side.SERVER, Side.SERVER),
     (_answer(502), Side.PROXY, Side.PROXY),
     (_answer(504, ""), Side.PROXY, Side.PROXY),

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from umslab_agent.fleet.plan import make_plan
+from umslab_agent.fleet.plan import OS11_ADDRESSES, make_plan
 from umslab_agent.fleet.scenario import (
     AtOnce,
     Behaviour,
@@ -140,6 +140,28 @@ def test_addresses_go_round() -> None:
     counts = Counter(device.address for device in make_plan(RICH).devices)
 
     assert {"127.0.9.1": 20, "127.0.9.2": 20, "127.1.0.8": 20} == counts
+
+
+def test_os11_devices_have_addresses_of_their_own() -> None:
+    """By their index, so that two machines, or two shards, have others; OS 12 devices call from where they like."""
+    mix = (Kind(os=11), Kind())
+    devices = make_plan(Scenario(devices=8, first_index=65_530, mix=mix)).devices
+    called = {device.index: device.address for device in devices if device.os11}
+
+    assert 4 == len(called)
+    assert called == {index: str(OS11_ADDRESSES[1 + index]) for index in called}
+    assert {""} == {device.address for device in devices if not device.os11}
+
+
+def test_os11_devices_at_addresses_of_the_scenario() -> None:
+    """Each at one, or it is refused: they are called there."""
+    mix = (Kind(os=11), Kind(weight=3))
+    scenario = Scenario(devices=8, addresses=("127.9.0.0/29",), mix=mix)
+    called = [device.address for device in make_plan(scenario).devices if device.os11]
+
+    assert 2 == len(set(called))
+    with pytest.raises(ValueError, match="addresses: 2 for 40 devices are too few"):
+        make_plan(msgspec.structs.replace(scenario, devices=40, addresses=("127.9.0.0/30",)))
 
 
 def test_devices_are_in_order_of_arrival() -> None:

@@ -6,7 +6,15 @@ from __future__ import annotations
 import pytest
 
 from umslab_agent.fleet.plan import make_plan
-from umslab_agent.fleet.resources import DEVICE_BYTES, KEY_SECONDS, Estimate, Machine, Need, estimate
+from umslab_agent.fleet.resources import (
+    DEVICE_BYTES,
+    KEY_SECONDS,
+    SPARE_DESCRIPTORS,
+    Estimate,
+    Machine,
+    Need,
+    estimate,
+)
 from umslab_agent.fleet.scenario import AtOnce, Kind, Ramp, Scenario
 from umslab_certs.keys import KeyType
 
@@ -67,9 +75,11 @@ def test_planned_addresses_count_by_themselves() -> None:
 
 
 def test_keys_and_devices_of_the_other_os() -> None:
-    """Keys are made for those that run; RSA takes its time."""
+    """Keys are made for all; RSA takes its time. An OS 11 device that calls listens at the same time."""
     mix = (Kind(weight=1, os=11), Kind(weight=2), Kind(weight=1, key_type=KeyType.RSA4096))
     found = estimate(make_plan(Scenario(devices=40, mix=mix)), MACHINE)
 
-    assert ({"p-256": 20, "rsa-4096": 10}, 10) == (found.keys, found.os11)
-    assert (20 * KEY_SECONDS[KeyType.P256] + 10 * KEY_SECONDS[KeyType.RSA4096]) / 2 == pytest.approx(found.key_seconds)
+    assert ({"p-256": 30, "rsa-4096": 10}, 10) == (found.keys, found.os11)
+    assert 50 + SPARE_DESCRIPTORS == _need(found, "descriptors").needed
+    assert 30 == _need(found, "ports").needed
+    assert (30 * KEY_SECONDS[KeyType.P256] + 10 * KEY_SECONDS[KeyType.RSA4096]) / 2 == pytest.approx(found.key_seconds)

@@ -7,16 +7,22 @@ import os
 from typing import TYPE_CHECKING
 
 from umslab.fleet import requests_ahead
-from umslab.fleet.requests_ahead import make_requests
+from umslab.fleet.requests_ahead import Wanted, make_requests
 from umslab_agent.folder import DeviceFolder
 from umslab_agent.shelf import MemoryShelf, Scratch
 from umslab_certs.csr import read_request
+from umslab_certs.identity import identity_from_pem
 from umslab_certs.keys import KeyType, key_type
 
 if TYPE_CHECKING:
     import pytest
 
-WANTED = [("02AABBCCDD01", "p-256"), ("02AABBCCDD02", "p-521"), ("02AABBCCDD03", "rsa-2048")]
+WANTED = [
+    Wanted("02AABBCCDD01", "p-256"),
+    Wanted("02AABBCCDD02", "p-521"),
+    Wanted("02AABBCCDD03", "rsa-2048"),
+]
+MADE = {one.unit_id: (one.unit_id, KeyType(one.key_type)) for one in WANTED}
 
 
 def _read(found: dict[str, bytes]) -> dict[str, tuple[str, KeyType]]:
@@ -39,9 +45,19 @@ def test_each_device_has_its_own() -> None:
     told: list[int] = []
     found = make_requests(WANTED, processes=1, made=told.append)
 
-    assert {unit_id: (unit_id, KeyType(kind)) for unit_id, kind in WANTED} == _read(found)
+    assert MADE == _read(found)
     assert 3 == told[-1]
     assert {} == make_requests([], processes=4)
+
+
+def test_os11_devices_get_a_certificate_of_their_own() -> None:
+    """As they keep it: key and certificate, of their key type (G10)."""
+    wanted = [Wanted("02AABBCCDD01", "p-384", os11=True), Wanted("02AABBCCDD02", "p-384", os11=True)]
+    found = make_requests(wanted, processes=1)
+    certificates = [identity_from_pem(piece, "it")[1][0] for piece in found.values()]
+
+    assert {KeyType.P384} == {key_type(certificate.public_key()) for certificate in certificates}
+    assert 2 == len({certificate.serial_number for certificate in certificates})
 
 
 def test_workers_make_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,5 +65,5 @@ def test_workers_make_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests_ahead, "INLINE_SECONDS", 0.0)
     before = os.getpid()
 
-    assert {unit_id: (unit_id, KeyType(kind)) for unit_id, kind in WANTED} == _read(make_requests(WANTED, processes=2))
+    assert MADE == _read(make_requests(WANTED, processes=2))
     assert before == os.getpid()

@@ -3,20 +3,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
+from tests.support.fleets import PASSWORD, refreshed
 from tests.support.lab import open_lab
 from umslab.fleet.job import Job, Told
-from umslab.fleet.shard import Shard, retry_policy, trust_modes
+from umslab.fleet.shard import Shard, ShardResult, retry_policy, trust_modes
+from umslab.fleet.state import FleetState
+from umslab_agent.fleet.measured import Step
 from umslab_agent.fleet.report import Backend
-from umslab_agent.fleet.scenario import AtOnce, Exponential, Flat, Kind, Scenario
-from umslab_certs.keys import KeyType
+from umslab_agent.fleet.scenario import AtOnce, Exponential, Flat, Kind, Onboard, Scenario, Steady, Storm
+from umslab_certs.identity import identity_from_pem
+from umslab_certs.keys import KeyType, key_type
 from umslab_protocol.machines.retrying import RetryPolicy
+from umslab_protocol.values.device_key import DeviceKey
+from umslab_server.os11.known import find
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.lab import Lab
+    from umslab_agent.fleet.measured import Measured
+    from umslab_agent.fleet.plan import Plan
+    from umslab_server.online_check import SweepProgress
 
 
 def _job(scenario: Scenario, state: Path | None = None, *, ca_hash: str = "") -> Job:
@@ -74,16 +88,6 @@ def test_keys_are_made_once(tmp_path: Path) -> None:
     assert requests[0] == requests[1]
 
 
-def test_what_this_build_does_not_run_is_left_out_and_said() -> None:
-    """Devices of OS 11, and what the plan does to them."""
-    told: list[Told] = []
-    shard = Shard(_job(Scenario(devices=10, mix=(Kind(weight=3, os=11), Kind(weight=2)))), told.append)
-
-    assert 4 == len(shard.plan.devices)
-    assert 4 == len(shard.plan.phases[-1].actions)
-    assert ["this build runs OS 12 only: 6 OS 11 devices were left out"] == [one.say for one in told]
-
-
 async def test_a_run_on_loopback(tmp_path: Path) -> None:
     """All managed, in a fleet of mixed keys, RSA among them; levels are told; what devices have is kept."""
     mix = (Kind(weight=3), Kind(weight=2, key_type=KeyType.P384), Kind(weight=1, key_type=KeyType.RSA2048))
@@ -128,3 +132,90 @@ async def test_each_kind_trusts_in_its_way(tmp_path: Path) -> None:
         measured.managed_once,
         [(str(one.cause.reason), one.count) for one in measured.failures],
     )
+
+
+async def test_generations_and_key_types_on_loopback(tmp_path: Path) -> None:
+    """Whoever calls or is called, the server sees the right device: its key, its certificate, its address, its answer.
+
+    The second run, with what the first one kept, registers nobody and makes no key.
+    """
+    mix = (Kind(), *(Kind(os=11, key_type=kind) for kind in (KeyType.P256, KeyType.P384, KeyType.RSA2048)))
+    scenario = Scenario(devices=12, mix=mix, arrivals=AtOnce(), phases=(Onboard(), Storm(), Steady(seconds=3600)))
+    async with open_lab(tmp_path, real=True) as lab:
+        await lab.mass_key()
+        await lab.services.os11.accounts.create("ann", PASSWORD, actor="test")
+        job = Job(
+            scenario=scenario,
+            target=str(lab.target),
+            os11_port=int(lab.ready.os11_addresses[0].rpartition(":")[2]),
+            auth_key="mass-key",
+            user="ann",
+            password=PASSWORD,
+            state=str(tmp_path / "fleet"),
+            backend=Backend(target="x", product="umslab"),
+        )
+        runs = [await _looked_at(lab, job) for _ in range(2)]
+        known = {one.unit_id: one for one in await lab.services.registry.list_devices()}
+        found = {
+            unit_id: one
+            for unit_id in known
+            if (one := await lab.services.store.read(partial(find, unit_id=unit_id))) is not None
+        }
+    planned = {one.persona.unit_id: one for one in runs[0].plan.devices}
+    pieces = FleetState(tmp_path / "fleet").load(planned)
+
+    assert [(12, [])] * 2 == [(run.measured.managed_once, run.measured.failures) for run in runs]
+    assert [(9, 9), (0, 18)] == [
+        tuple(run.measured.steps[step].latency.count for step in (Step.REGISTER, Step.CONTACT)) for run in runs
+    ]
+    assert [{"SUCCESS": 12}] * 2 == [run.answered for run in runs]
+    assert [{"online": 12}] * 2 == [run.states for run in runs]
+    assert {unit_id for unit_id, one in planned.items() if one.os11} == found.keys()
+    for unit_id, one in found.items():
+        own = pieces[unit_id]["device.pem"]
+        assert DeviceKey(pieces[unit_id]["tckey"]) == one.key
+        assert own.endswith(one.certificate.encode())
+        assert planned[unit_id].key_type is key_type(identity_from_pem(own, "it")[1][0].public_key())
+        assert planned[unit_id].address == known[unit_id].last_ip
+    assert {unit_id: one.persona.serial_number for unit_id, one in planned.items()} == {
+        unit_id: one.info["deviceSerialNumber"] for unit_id, one in known.items()
+    }
+
+
+@dataclass
+class _Looked:
+    """A run, and what the server said of its devices meanwhile."""
+
+    plan: Plan
+    measured: Measured
+    answered: dict[str, int]
+    states: dict[str, int]
+
+
+async def _looked_at(lab: Lab, job: Job) -> _Looked:
+    """Run a shard until the steady phase, in which the server commands and checks all; then end it."""
+    steady = trio.Event()
+
+    def told(one: Told) -> None:
+        if one.say == "phase 3: steady":
+            steady.set()
+
+    shard = Shard(job, told)
+    shard.prepare()
+    unit_ids = [one.persona.unit_id for one in shard.plan.devices]
+    result: list[ShardResult] = []
+
+    async def run() -> None:
+        result.append(await shard.run())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        await steady.wait()
+        answered = await refreshed(lab, unit_ids)
+        report = await lab.services.online_checks.report(unit_ids, _ignore)
+        shard.stop()
+    return _Looked(shard.plan, result[0].measured, answered, report.counts)
+
+
+async def _ignore(_: SweepProgress) -> None:
+    pass
