@@ -30,6 +30,7 @@ from umslab_runtime.session_host import open_session_host
 from umslab_server import backup
 from umslab_server.control.tables import build_control
 from umslab_server.front.build import build_front, session_rules
+from umslab_server.front.turns import Turns
 from umslab_server.os11.ports import Os11Ports
 from umslab_server.registering import count_generations
 from umslab_server.services import Means, Services, open_services, reply_host
@@ -97,6 +98,7 @@ class _Doors:
 
     room: Room
     host: SessionHost
+    turns: Turns | None
     listeners: list[Listener]
     os11: Os11Ports | None
     control: tuple[trio.SocketListener, Path] | None
@@ -158,11 +160,15 @@ class UmsServer:
             open_session_host(self._world.clock, write_seconds=config.limits.write_seconds)
         )
         room = Room(config.limits)
-        os11 = await self._open_os11(services, host, room, stack)
+        model = self._world.service_model
+        turns = None if model is None else Turns(model, host.clock)
+        os11 = await self._open_os11(services, host, room, turns, stack)
         services.scan_registration.open(
             web_port=listeners[0].address.port, os11_port=0 if os11 is None else os11.listeners[0].address.port
         )
-        return _Doors(room=room, host=host, listeners=listeners, os11=os11, control=control, metrics=metrics)
+        return _Doors(
+            room=room, host=host, turns=turns, listeners=listeners, os11=os11, control=control, metrics=metrics
+        )
 
     async def _listen(self, hosts: Sequence[str], port: int, stack: AsyncExitStack) -> list[Listener]:
         listeners = []
@@ -172,7 +178,7 @@ class UmsServer:
         return listeners
 
     async def _open_os11(
-        self, services: Services, host: SessionHost, room: Room, stack: AsyncExitStack
+        self, services: Services, host: SessionHost, room: Room, turns: Turns | None, stack: AsyncExitStack
     ) -> Os11Ports | None:
         communication = services.certificates.communication
         if communication is None:
@@ -190,6 +196,7 @@ class UmsServer:
             server_name=self._name,
             room=room,
             check_time=self._world.check_time,
+            turns=turns,
         )
 
     async def _open_online_checks(self, services: Services, stack: AsyncExitStack) -> None:
@@ -215,7 +222,7 @@ class UmsServer:
             )
             self._announcement = await stack.enter_async_context(announcing)
 
-    def _build_front(self, services: Services, host: SessionHost) -> Front:
+    def _build_front(self, services: Services, host: SessionHost, turns: Turns | None) -> Front:
         return build_front(
             self._config,
             services,
@@ -224,7 +231,7 @@ class UmsServer:
             authentication=self._world.authentication,
             version=self._version,
             server_name=self._name,
-            service_model=self._world.service_model,
+            turns=turns,
             for_load=self._world.for_load,
         )
 
@@ -234,7 +241,7 @@ class UmsServer:
         doors: _Doors,
         task_status: trio.TaskStatus[Ready],
     ) -> None:
-        front = self._build_front(services, doors.host)
+        front = self._build_front(services, doors.host, doors.turns)
         connections = ConnectionServer(
             front.router,
             context=services.certificates.context,

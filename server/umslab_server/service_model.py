@@ -67,6 +67,10 @@ class ServiceTimes(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """The token of automatic registration."""
     connect: ServiceTime = ServiceTime(mean=0.03)
     """`ws-connect`."""
+    register: ServiceTime = ServiceTime(mean=0.1)
+    """OS 11: a registration on TCP 30001."""
+    contact: ServiceTime = ServiceTime(mean=0.03)
+    """OS 11: a contact on TCP 30001."""
     file: ServiceTime = ServiceTime(mean=0.05)
     """A file for a device."""
     hello: ServiceTime = ServiceTime(mean=0.02)

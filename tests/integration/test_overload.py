@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.support.fleets import PASSWORD, fleet_in
 from tests.support.lab import open_lab
+from umslab_agent.fleet.scenario import AtOnce, Kind, Onboard, Scenario
 from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.failure import Reason
 from umslab_server.service_model import Distribution, ServiceModel, ServiceTime, ServiceTimes
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from tests.support.lab import LabDevice
 
 TIMES = ServiceTimes(
+    register=ServiceTime(mean=4.0, distribution=Distribution.CONSTANT),
     enrol=ServiceTime(mean=4.0, distribution=Distribution.CONSTANT),
     system_information=ServiceTime(mean=2.0, distribution=Distribution.CONSTANT),
 )
@@ -68,3 +71,18 @@ async def test_too_many_requests(tmp_path: Path, autojump_clock: MockClock) -> N
             await device.until_managed()
 
     assert Reason.RATE_LIMITED in reasons(devices)
+
+
+async def test_a_short_queue_for_both_generations(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Devices of OS 11 are turned away as busy, come again, and get in; the server is to blame."""
+    model = ServiceModel(workers=1, queue=2, retry_after_seconds=20.0, times=TIMES)
+    scenario = Scenario(devices=8, mix=(Kind(os=11), Kind()), arrivals=AtOnce(), phases=(Onboard(within_seconds=3600),))
+    async with open_lab(tmp_path, service_model=model) as lab:
+        await lab.mass_key()
+        await lab.services.os11.accounts.create("ann", PASSWORD, actor="test")
+        with fleet_in(lab, scenario) as ours:
+            await ours.fleet.run()
+
+    assert 8 == ours.recorder.measured.managed_once
+    assert ours.causes["register", "busy"] > 0
+    assert {"server"} == {str(group.cause.side) for group in ours.recorder.measured.failures}

@@ -16,7 +16,7 @@ from umslab_server.front.files import FileFront, by_certificate
 from umslab_server.front.load_proof import LoadProofFront
 from umslab_server.front.pages import Pages
 from umslab_server.front.routes import Router, build_table
-from umslab_server.front.turns import QueuedSessions, Turns
+from umslab_server.front.turns import QueuedSessions
 from umslab_server.front.ws_connect import WsConnect
 from umslab_server.os11.ports import new_session_id
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from umslab_runtime.session_host import SessionHost
     from umslab_server.config import HeartbeatConfig, ServerConfig
     from umslab_server.front.est import Authentication
-    from umslab_server.service_model import ServiceModel
+    from umslab_server.front.turns import Turns
     from umslab_server.services import Services
 
 
@@ -48,11 +48,10 @@ def build_front(
     authentication: Authentication,
     version: str,
     server_name: str,
-    service_model: ServiceModel | None = None,
+    turns: Turns | None = None,
     for_load: bool = False,
 ) -> Front:
-    """Build it; without a service model nothing waits for a turn. `for_load`: it proves that it may be loaded."""
-    turns = None if service_model is None else Turns(service_model, host.clock)
+    """Build it; without `turns` nothing waits for one. `for_load`: it proves that it may be loaded."""
     est = Est(
         services.enrolment,
         authentication,

@@ -2,9 +2,10 @@
 """The service model between the network and the services: every request and message of a device waits for its turn.
 
 Provenance: that a UMS with a full queue rejects requests is documented (section 9); how is ASSUMED (NP25): HTTP
-requests get the model's status with Retry-After, a hello ends its session with 1013, other messages are answered by an
-error `busy`. Pages for monitors, and the answers of devices, take no turn; OS 11 devices take none yet. A device that
-gives up while it waits keeps its turn: a server does not know it either.
+requests get the model's status with Retry-After, an OS 11 device that registers or makes contact is refused as `busy`
+with the same delay, a hello ends its session with 1013, other messages are answered by an error `busy`. Pages for
+monitors, and the answers of devices, take no turn. A device that gives up while it waits keeps its turn: a server does
+not know it either. An OS 11 device that waits longer than a greeting may take loses its connection.
 """
 
 from __future__ import annotations
@@ -55,6 +56,11 @@ class Turns:
         """By kind."""
         self.waits = Latencies()
         """In the queue, before the service began."""
+
+    @property
+    def retry_after_seconds(self) -> float:
+        """When who was rejected is to come back."""
+        return self._model.retry_after_seconds
 
     @property
     def busy(self) -> int:

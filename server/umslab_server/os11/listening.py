@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from umslab_protocol.machines.os11_server import AnsweringServer, Greeted, RegistrationAsked
 from umslab_protocol.wire.os11 import ContactRefusal
 from umslab_runtime.connections import Room, StreamServer
+from umslab_server.front.turns import QUEUE_FULL
 from umslab_server.os11.contacts import ContactRefused
 from umslab_server.os11.conversing import converse
 from umslab_server.sessions import LiveSession
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from umslab_protocol.machines.session import Received
     from umslab_runtime.session_host import SessionHost
     from umslab_runtime.streams import HttpStream
+    from umslab_server.front.turns import Turns
     from umslab_server.os11.contacts import Contacts
     from umslab_server.os11.registration import Registration
     from umslab_server.sessions import Admitted, SessionService
@@ -42,6 +44,7 @@ class DeviceServer(StreamServer):
         on_contact: Callable[[str], None],
         context: Callable[[], ssl.SSLContext],
         room: Room,
+        turns: Turns | None = None,
     ) -> None:
         """`new_side` is asked once a session; `on_contact` is told of each device that was let in, by its unit ID."""
         super().__init__(context=context, room=room)
@@ -51,6 +54,7 @@ class DeviceServer(StreamServer):
         self._host = host
         self._new_side = new_side
         self._on_contact = on_contact
+        self._turns = turns
 
     async def converse(self, stream: HttpStream, *, crowded: bool) -> None:
         """Hear who calls, decide, and carry the session that follows."""
@@ -72,7 +76,10 @@ class DeviceServer(StreamServer):
         await converse(pump, self._service, begin, lambda session: None)  # noqa: ARG005
 
     async def _decide(self, machine: AnsweringServer, received: Received, source: str) -> Admitted | ContactRefused:
-        """Ask the services, and tell the machine what they have said."""
+        """Ask the services when it is the device's turn, and tell the machine what they have said."""
+        kind = "register" if isinstance(received, RegistrationAsked) else "contact"
+        if self._turns is not None and not await self._turns.take(kind):
+            return ContactRefused(ContactRefusal.BUSY, QUEUE_FULL, self._turns.retry_after_seconds)
         if isinstance(received, RegistrationAsked):
             taken = await self._registration.register(received, source)
             if isinstance(taken, ContactRefused):

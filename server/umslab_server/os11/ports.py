@@ -20,6 +20,7 @@ from umslab_protocol.wire.os11 import NONCE_BYTES
 from umslab_runtime.connections import ConnectionServer
 from umslab_server.front.files import FileFront
 from umslab_server.front.routes import Router
+from umslab_server.front.turns import QueuedSessions
 from umslab_server.os11 import known
 from umslab_server.os11.calls import Calls
 from umslab_server.os11.listening import DeviceServer
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from umslab_runtime.network import Listener, Network
     from umslab_runtime.session_host import SessionHost
     from umslab_server.config import ServerConfig
+    from umslab_server.front.routes import Handler
+    from umslab_server.front.turns import Turns
     from umslab_server.services import Services
 
 
@@ -55,12 +58,15 @@ class Os11Ports:
         server_name: str,
         room: Room,
         check_time: bool,
+        turns: Turns | None = None,
     ) -> None:
+        """With `turns`, registrations, contacts, messages and requests for files wait for theirs."""
         self.listeners = list(listeners)
         self.file_listeners = list(file_listeners)
         self._reach = services.reach
         self._store = services.store
         context = server_context_12(communication.identity_file)
+        sessions = services.sessions if turns is None else QueuedSessions(services.sessions, turns)
         rules = replace(rules, file_transfer_port=self.file_listeners[0].address.port)
 
         def new_side() -> ServerSide:
@@ -74,7 +80,7 @@ class Os11Ports:
 
         self._calls = Calls(
             services.store,
-            services.sessions,
+            sessions,
             network,
             host,
             new_side=new_side,
@@ -82,7 +88,7 @@ class Os11Ports:
             check_time=check_time,
         )
         self._devices = DeviceServer(
-            services.sessions,
+            sessions,
             services.os11.contacts,
             services.os11.registration,
             host,
@@ -90,10 +96,12 @@ class Os11Ports:
             on_contact=self._calls.heard_of,
             context=lambda: context,
             room=room,
+            turns=turns,
         )
         files = FileFront(services.files, services.os11.tickets.judge)
+        table: dict[str, dict[str, Handler]] = {f"{paths.FILE_TRANSFER}/": {"GET": files.get}}
         self._files = ConnectionServer(
-            Router({f"{paths.FILE_TRANSFER}/": {"GET": files.get}}),
+            Router(table if turns is None else turns.wrap(table)),
             context=lambda: context,
             limits=config.limits,
             clock=host.clock,

@@ -15,7 +15,7 @@ from umslab_runtime.session_host import open_session_host
 from umslab_server.config import EnrolmentConfig, HeartbeatConfig
 from umslab_server.front.build import Front, build_front
 from umslab_server.front.est import BasicAuthentication
-from umslab_server.front.turns import QueuedSessions
+from umslab_server.front.turns import QueuedSessions, Turns
 from umslab_server.service_model import ServiceModel
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ async def front(world: World, chosen: ServerConfig, model: ServiceModel | None =
             authentication=BasicAuthentication(),
             version="test",
             server_name="test",
-            service_model=model,
+            turns=None if model is None else Turns(model, host.clock),
         )
     raise AssertionError("a session host is not left early")
 
