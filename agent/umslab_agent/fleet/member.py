@@ -242,12 +242,13 @@ class Member:
 
     def _make_os11(self, persona: Persona, folder: DeviceFolder, world: World) -> Os11Device:
         equipment, planned = self._equipment, self.planned
+        kind = equipment.kinds[planned.kind]
         assert equipment.os11 is not None  # noqa: S101 - the plan has such devices
         assert self._door is not None  # noqa: S101 - `_make` has made it
         return Os11Device(
             persona,
             folder,
-            equipment.os11.target,
+            equipment.os11.target if kind.source == "host" else None,
             world,
             life=Os11DeviceLife(equipment.policy, chance=self._chance(persona)),
             settings=Os11Settings(
@@ -258,6 +259,7 @@ class Member:
             ),
             on_change=self._changed,
             behaviour=equipment.behaviour,
+            discovery=equipment.discovery(kind),
             nearby=BehindDoor(self._door, equipment.os11.nearby(planned)),
         )
 
@@ -268,7 +270,7 @@ class Member:
         return Device(
             persona,
             folder,
-            None if kind.source == "dns" else equipment.target,
+            equipment.target if kind.source == "host" else None,
             world,
             life=DeviceLife(equipment.policy, release_delay=delay, chance=self._chance(persona)),
             trust_mode=equipment.trust(kind),

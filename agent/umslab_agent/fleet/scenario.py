@@ -60,8 +60,9 @@ class Kind(_Part, frozen=True, kw_only=True):
     """Of the device's own key; real devices use rsa-4096 (X7)."""
     trust: Literal["strongest", "token", "ca-hash", "first-use"] = "strongest"
     """By what the server is judged at first contact; `strongest`: by the best that the command line gives."""
-    source: Literal["host", "dns"] = "host"
-    """How it finds the server: it is told (`host`), or asks the name servers of `--nameserver` (D1)."""
+    source: Literal["host", "dns", "dhcp"] = "host"
+    """How it finds the server: it is told (`host`), asks the name servers of `--nameserver` (D1), or leases by DHCP on
+    `--dhcp-interface` (D2), which needs a lab network: without one its devices are skipped."""
 
     def __post_init__(self) -> None:
         """Raise `ValueError`, which names the key, for a value that has another form."""

@@ -37,6 +37,8 @@ class Job(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The owned addresses are those of a server that has proved that it was started for load."""
     nameservers: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
+    dhcp_interface: str = ""
+    """Where devices lease that find the server by DHCP; empty: those are skipped."""
     state: str = ""
     """The folder; empty: nothing is kept."""
     control: str = ""

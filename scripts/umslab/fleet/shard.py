@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from umslab.dhcp.own_lease import open_own_lease
 from umslab.fleet.commanding import commander
+from umslab.fleet.finding import discovery_of, own_lease, without_lab
 from umslab.fleet.health import watch_health
 from umslab.fleet.job import Told
 from umslab.fleet.machine import raise_descriptor_limit
@@ -19,8 +21,6 @@ from umslab.fleet.requests_ahead import Wanted, make_requests
 from umslab.fleet.state import FleetState
 from umslab.fleet.steering import NOT_YET, Steering, most_per_second
 from umslab.one_device import Finding, dns_client, open_world, owned_addresses
-from umslab_agent.discovery import Discovery, Source
-from umslab_agent.dns_source import DnsSource
 from umslab_agent.fleet.blame import Way
 from umslab_agent.fleet.member import Equipment, Os11Equipment
 from umslab_agent.fleet.places import open_places
@@ -46,13 +46,13 @@ from umslab_runtime.policy import TargetPolicy
 from umslab_runtime.tuning import tune_interpreter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from umslab.fleet.job import Job
     from umslab_agent.fleet.measured import FailureGroup, Measured
     from umslab_agent.fleet.places import Places
     from umslab_agent.fleet.plan import PlannedDevice
-    from umslab_agent.fleet.scenario import Kind, Retry
+    from umslab_agent.fleet.scenario import Retry
     from umslab_agent.onboarding import World
     from umslab_runtime.net_trio import TrioNetwork
 
@@ -86,7 +86,10 @@ class Shard:
         self._stopped = False
         self._scratch = Scratch()
         plan = make_plan(job.scenario)
-        self.plan: Plan = plan.part(job.shard, job.of)
+        self.plan, skipped = without_lab(plan.part(job.shard, job.of), job)
+        if skipped:
+            self._notes.append(skipped)
+            tell(Told(say=skipped))
         self._state = FleetState(Path(job.state)) if job.state else None
         self._pieces: dict[str, dict[str, bytes]] = {}
 
@@ -143,6 +146,8 @@ class Shard:
             policy = TargetPolicy(owned)
             if job.nameservers:
                 world = replace(world, dns=dns_client(finding, policy))
+            leasing = open_own_lease(own_lease(job), policy.owned, world.clock)
+            world = replace(world, dhcp=await stack.enter_async_context(leasing))
             network = FleetNetwork(policy)
             addresses = [one.address for one in self.plan.devices if one.os11]
             places = await stack.enter_async_context(open_places(network, addresses)) if addresses else None
@@ -204,7 +209,7 @@ class Shard:
             trust=lambda kind: modes[kind.trust],
             network=network_of,
             shelf=lambda device: self._shelf_of(device.persona.unit_id),
-            discovery=lambda kind: self._discovery(kind, world, modes),
+            discovery=lambda kind: discovery_of(kind, job, world, modes),
             os11=None if places is None else self._os11(places),
         )
 
@@ -220,16 +225,6 @@ class Shard:
     def _shelf_of(self, unit_id: str) -> MemoryShelf:
         changed = None if self._state is None else self._state.change
         return MemoryShelf(unit_id, self._scratch, self._pieces.pop(unit_id, None), changed=changed)
-
-    def _discovery(self, kind: Kind, world: World, modes: Mapping[str, TrustMode]) -> Discovery | None:
-        if kind.source != "dns" or world.dns is None:
-            return None
-        return Discovery(
-            (Source.STORED, Source.DNS),
-            {Source.DNS: DnsSource(world.dns).find},
-            trust_mode=modes[kind.trust],
-            auth_key=self._job.auth_key or None,
-        )
 
     async def _tell_levels(self, recorder: Recorder, fleet: Fleet) -> None:
         causes = 0

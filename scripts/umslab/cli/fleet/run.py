@@ -88,6 +88,10 @@ def run(
     search_domain: Annotated[
         list[str] | None, typer.Option(metavar="D", help="They look for igelrmserver below it; may be repeated.")
     ] = None,
+    dhcp_interface: Annotated[
+        str,
+        typer.Option(metavar="IF", help="Devices whose source is dhcp lease here, in a network namespace of yours."),
+    ] = "",
     state: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep what devices have; a second run reconnects them.")
     ] = None,
@@ -154,6 +158,7 @@ def run(
             ca_hash=ca_hash,
             own=tuple(i_own or ()),
             nameservers=words.nameservers,
+            dhcp_interface=dhcp_interface,
             search=words.search,
             state="" if state is None else str(state.absolute()),
             control="" if server_state is None else _control(server_state),

@@ -290,6 +290,41 @@ def test_a_kind_asks_its_name_server(server: ServerProcess) -> None:
     assert any(b"igelrmserver\x03lab\x07example" in question for question in asked)
 
 
+def test_devices_that_need_a_lab_are_skipped_on_loopback(server: ServerProcess) -> None:
+    """The run says so on the way and in its report; the others run, and the exit code is theirs."""
+    done = _run(
+        server,
+        *("-n", "4", "--at-once", "--seed", "13", "--auth-key", KEY, "--json"),
+        *("--set", 'mix=[{source="host"},{source="dhcp"}]'),
+    )
+
+    assert 0 == done.returncode, done.stdout
+    assert "source dhcp: skipped for 2 devices" in done.stderr
+    assert ["lab network" in note for note in _report(done)["notes"]] == [True]
+    assert (2, 2) == (_report(done)["managed"], _report(done)["devices"])
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_mixed_fleet(server: ServerProcess, tmp_path: Path, processes: int) -> None:
+    """OS 11 devices register as a user of the UMS on the port that was named, and are called for the command."""
+    user = f"ann{processes}"
+    (tmp_path / "password").write_text("correct horse battery\n")
+    server.ask("accounts.create", name=user, password="correct horse battery")
+    done = _run(
+        server,
+        *("-s", "mixed-11-12", "-n", "10", "--at-once", "--seed", f"14{processes}", "--auth-key", KEY, "--json"),
+        *("--os11-port", str(server.os11_port), "--processes", str(processes)),
+        *("--register-user", user, "--register-password-file", str(tmp_path / "password")),
+        *("--server-state", str(server.state), "--time-scale", "20"),
+    )
+    steps = {step["step"]: step["latency"]["count"] for step in _report(done)["steps"]}
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert (10, 4, 6) == (_report(done)["managed"], steps["register"], steps["enrol"])
+    assert "10 SUCCESS" in done.stderr or 2 == processes
+    assert 10 == steps["command"]
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_ctrl_c_drains_and_reports(server: ServerProcess, processes: int) -> None:
     """Whoever is on board says goodbye; the rest never started; exit code 3."""
@@ -335,6 +370,9 @@ def test_ctrl_c_drains_and_reports(server: ServerProcess, processes: int) -> Non
         (("localhost:1", "--set", 'mix=[{trust="token"}]'), 2, "--token"),
         (("localhost:1", "--set", 'mix=[{source="dns"}]'), 2, "--nameserver"),
         (("localhost:1", "--shard", "3/2"), 2, "1/2 to 2/2"),
+        (("localhost:1", "--register-user", "ann"), 2, "--register-password-file"),
+        (("localhost:1", "-n", "9", "--set", "mix=[{os=11}]", "--set", 'addresses=["127.9.9.9/32"]'), 2, "too few"),
+        (("192.168.77.9", "--i-own", "192.168.77.9", "-n", "9", "--set", "mix=[{os=11}]"), 2, "addresses ="),
         (("192.168.77.9",), 2, "--i-own"),
         (("8.8.8.8", "--i-own", "8.8.8.8"), 2, "public address"),
         (("192.168.77.9", "--i-own", "192.168.77.9", "-n", "101"), 2, "at most 100"),
