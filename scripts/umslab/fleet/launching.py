@@ -21,6 +21,7 @@ from umslab.fleet.proving import check_proof
 from umslab.fleet.shard import trust_modes
 from umslab.fleet.state import FleetStateError
 from umslab.fleet.steering import steered
+from umslab.neighbours import policy_here
 from umslab.one_device import owned_addresses
 from umslab_agent.fleet.arrivals import busiest_second
 from umslab_agent.fleet.resources import PORTS, estimate
@@ -30,7 +31,6 @@ from umslab_protocol.wire.load_proof import NONCE_BYTES
 from umslab_runtime.clock import SystemClock
 from umslab_runtime.folder_lock import FolderInUseError, hold_folder
 from umslab_runtime.net_fleet import FleetNetwork
-from umslab_runtime.policy import TargetPolicy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -68,7 +68,7 @@ async def launch(
     without an address, or for OS 11 devices that are not where the target can call them.
     """
     target = parse_host_port(job.target)
-    policy = TargetPolicy(await owned_addresses(job.own))
+    policy = policy_here(await owned_addresses(job.own))
     network = FleetNetwork(policy)
 
     async def prove(there: HostPort) -> None:

@@ -20,6 +20,7 @@ from umslab.fleet.moment import told_now
 from umslab.fleet.requests_ahead import Wanted, make_requests
 from umslab.fleet.state import FleetState
 from umslab.fleet.steering import NOT_YET, Steering, most_per_second
+from umslab.neighbours import policy_here
 from umslab.one_device import Finding, dns_client, open_world, owned_addresses
 from umslab_agent.fleet.blame import Way
 from umslab_agent.fleet.member import Equipment, Os11Equipment
@@ -42,7 +43,6 @@ from umslab_runtime.dns import parse_nameserver
 from umslab_runtime.executor import InlineExecutor, ThreadExecutor
 from umslab_runtime.lag import LagProbe
 from umslab_runtime.net_fleet import FleetNetwork
-from umslab_runtime.policy import TargetPolicy
 from umslab_runtime.tuning import tune_interpreter
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Shard:
             owned = await owned_addresses(job.own)
             world = await stack.enter_async_context(open_world(owned_hosts=job.own))
             world = replace(world, executor=_executor(self.plan))
-            policy = TargetPolicy(owned)
+            policy = policy_here(owned)
             if job.nameservers:
                 world = replace(world, dns=dns_client(finding, policy))
             leasing = open_own_lease(own_lease(job), policy.owned, world.clock)
