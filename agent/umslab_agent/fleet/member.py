@@ -13,24 +13,18 @@ from typing import TYPE_CHECKING
 import trio
 from msgspec import Struct
 
-from umslab_agent.chance import Chance
 from umslab_agent.device import Device
-from umslab_agent.fleet.door import BehindDoor, Door
+from umslab_agent.fleet.door import Door
+from umslab_agent.fleet.making import make_device
 from umslab_agent.fleet.measured import Condition, Step
 from umslab_agent.folder import DeviceFolder
-from umslab_agent.os11.device import Os11Device, Os11Settings
-from umslab_agent.unit import unit_seed
 from umslab_protocol.machines.device_life import (
-    RELEASE_DELAY,
-    DeviceLife,
     FallingAsleep,
     Rebooting,
     ShuttingDown,
     State,
 )
-from umslab_protocol.machines.device_life_os11 import Os11DeviceLife
 from umslab_protocol.values.failure import Failure, Phase, Reason
-from umslab_protocol.values.firmware import Behaviour, behaves
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +38,6 @@ if TYPE_CHECKING:
     from umslab_agent.nearby import Nowhere
     from umslab_agent.onboarding import World
     from umslab_agent.os11.registering import Wish
-    from umslab_agent.persona import Persona
     from umslab_agent.shelf import Shelf
     from umslab_agent.trust import TrustMode
     from umslab_protocol.machines.device_life import Departure
@@ -232,53 +225,13 @@ class Member:
             self._door = Door(equipment.network(planned), equipment.world.clock)
             self._shelf = equipment.shelf(planned)
         assert self._shelf is not None  # noqa: S101 - made together with the door
-        folder = DeviceFolder(self._shelf)
-        persona = folder.load_persona() or planned.persona
-        make = self._make_os11 if planned.os11 else self._make_os12
-        return make(persona, folder, replace(equipment.world, network=self._door, trace=self._trace, host=host))
-
-    def _chance(self, persona: Persona) -> Callable[[], float]:
-        return Chance(f"umslab waits {unit_seed(persona, self._equipment.behaviour)}").random
-
-    def _make_os11(self, persona: Persona, folder: DeviceFolder, world: World) -> Os11Device:
-        equipment, planned = self._equipment, self.planned
-        kind = equipment.kinds[planned.kind]
-        assert equipment.os11 is not None  # noqa: S101 - the plan has such devices
-        assert self._door is not None  # noqa: S101 - `_make` has made it
-        return Os11Device(
-            persona,
-            folder,
-            equipment.os11.target if kind.source == "host" else None,
-            world,
-            life=Os11DeviceLife(equipment.policy, chance=self._chance(persona)),
-            settings=Os11Settings(
-                key_type=planned.key_type,
-                wish=equipment.os11.wish,
-                listen=planned.address,
-                push_port=equipment.os11.push_port,
-            ),
+        return make_device(
+            equipment,
+            planned,
+            folder=DeviceFolder(self._shelf),
+            door=self._door,
+            world=replace(equipment.world, trace=self._trace, host=host),
             on_change=self._changed,
-            behaviour=equipment.behaviour,
-            discovery=equipment.discovery(kind),
-            nearby=BehindDoor(self._door, equipment.os11.nearby(planned)),
-        )
-
-    def _make_os12(self, persona: Persona, folder: DeviceFolder, world: World) -> Device:
-        equipment, planned = self._equipment, self.planned
-        kind = equipment.kinds[planned.kind]
-        delay = RELEASE_DELAY if behaves(kind.runs, Behaviour.RELEASE_RULE) else None
-        return Device(
-            persona,
-            folder,
-            equipment.target if kind.source == "host" else None,
-            world,
-            life=DeviceLife(equipment.policy, release_delay=delay, chance=self._chance(persona)),
-            trust_mode=equipment.trust(kind),
-            auth_key=equipment.auth_key,
-            key_type=planned.key_type,
-            on_change=self._changed,
-            behaviour=equipment.behaviour,
-            discovery=equipment.discovery(kind),
         )
 
     # What is done to it.

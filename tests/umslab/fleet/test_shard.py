@@ -18,8 +18,9 @@ from umslab.fleet.state import FleetState
 from umslab_agent.fleet.measured import Step
 from umslab_agent.fleet.report import Backend
 from umslab_agent.fleet.scenario import AtOnce, Exponential, Flat, Kind, Onboard, Scenario, Steady, Storm
+from umslab_agent.os11.keeping import kind_of
 from umslab_certs.identity import identity_from_pem
-from umslab_certs.keys import KeyType, key_type
+from umslab_certs.keys import KeyType
 from umslab_protocol.machines.retrying import RetryPolicy
 from umslab_protocol.values.device_key import DeviceKey
 from umslab_server.os11.known import find
@@ -175,7 +176,7 @@ async def test_generations_and_key_types_on_loopback(tmp_path: Path) -> None:
         own = pieces[unit_id]["device.pem"]
         assert DeviceKey(pieces[unit_id]["tckey"]) == one.key
         assert own.endswith(one.certificate.encode())
-        assert planned[unit_id].key_type is key_type(identity_from_pem(own, "it")[1][0].public_key())
+        assert planned[unit_id].key_type is kind_of(identity_from_pem(own, "it")[1][0])
         assert planned[unit_id].address == known[unit_id].last_ip
     assert {unit_id: one.persona.serial_number for unit_id, one in planned.items()} == {
         unit_id: one.info["deviceSerialNumber"] for unit_id, one in known.items()
