@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from umslab_agent.errors import DeviceFolderError
 from umslab_agent.folder import ANSWERING, PIN, SHARED_KEY
-from umslab_certs.chain import parse_certificate, to_pem
+from umslab_certs.chain import load_pem_certificates, parse_certificate, to_pem
 from umslab_certs.device_communication import make_self_signed, read_pin
 from umslab_certs.errors import CertificateError
-from umslab_certs.identity import identity_from_pem, identity_to_pem
+from umslab_certs.identity import identity_to_pem
 from umslab_certs.keys import check_strength, key_type
 from umslab_protocol.errors import InvalidValueError
 from umslab_protocol.values.device_key import DEVICE_KEY_BYTES, DeviceKey
@@ -75,13 +75,13 @@ def place_certificate(folder: DeviceFolder, piece: bytes) -> None:
 
 
 def load_or_make_certificate(folder: DeviceFolder, kind: KeyType, now: datetime) -> Certificate:
-    """Return the device's own certificate, made and kept at first use; takes up to a second for an RSA key.
+    """Return the device's own certificate, made and kept at first use, which takes up to a second for an RSA key.
 
-    Raises `CertificateError` and `OSError`.
+    Its key is not looked at: that takes 0.1 s for RSA, and OpenSSL does it when it is used (listening.py). Raises `CertificateError` and `OSError`.
     """
     if not folder.shelf.exists(ANSWERING):
         place_certificate(folder, new_certificate(kind, now))
-    return identity_from_pem(folder.shelf.read(ANSWERING), folder.shelf.where(ANSWERING))[1][0]
+    return load_pem_certificates(folder.shelf.read(ANSWERING), folder.shelf.where(ANSWERING))[0]
 
 
 def kind_of(certificate: Certificate) -> KeyType:

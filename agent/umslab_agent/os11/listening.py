@@ -48,7 +48,10 @@ class Listening(StreamServer):
         called: Callable[[AnsweringDevice, HttpStream], Awaitable[None]],
         answer_scan: Callable[[Stream], Awaitable[None]] | None = None,
     ) -> None:
-        """`role` makes the machine for the next call; `called` carries the session; None: scans find nobody here."""
+        """`role` makes the machine for the next call; `called` carries the session; None: scans find nobody here.
+
+        Raises `CertificateError` when key and certificate cannot be used.
+        """
         limits = Limits(connections=MOST_CALLERS, handshakes=MOST_CALLERS)
         super().__init__(context=self._present, room=Room(limits))
         self._unit = unit
@@ -56,6 +59,7 @@ class Listening(StreamServer):
         self._role = role
         self._called = called
         self._answer_scan = answer_scan
+        self._present()  # so that damage is told now
 
     def start(self, listener: Listener) -> None:
         """Answer calls from now on, until the job ends."""

@@ -10,10 +10,14 @@ import pytest
 import trio
 
 from tests.agent.os11.ums import DEVICES, SERVER, Os11Lab, Os11LabDevice, open_os11_lab
+from tests.support.lab import EPOCH
 from umslab_agent.nearby import Whereabouts, open_nearby
+from umslab_agent.os11.keeping import new_certificate
 from umslab_agent.os11.listening import MOST_CALLERS
+from umslab_certs.keys import KeyType
 from umslab_certs.tls import blind_context, blind_context_12
 from umslab_protocol.machines.device_life import State
+from umslab_protocol.values.failure import Reason
 from umslab_protocol.values.host_port import HostPort
 from umslab_protocol.wire.orders import CommandName, ResultState
 from umslab_protocol.wire.probes import PROBE_PORT, read_scan_answer, write_scan
@@ -56,6 +60,22 @@ async def test_tls_1_3_is_refused(tmp_path: Path, autojump_clock: MockClock) -> 
 
         assert TLSProblem.ALERT is refused.value.problem
         assert 70 == refused.value.alert
+
+
+async def test_a_key_of_another_certificate(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Is told when the device boots, not when somebody calls it."""
+    ones = [new_certificate(KeyType.P256, EPOCH) for _ in range(2)]
+    mixed = ones[0].partition(b"-----BEGIN CERTIFICATE")[0] + b"".join(ones[1].partition(b"-----BEGIN CERTIFICATE")[1:])
+    async with open_os11_lab(tmp_path) as lab:
+        (tmp_path / "one").mkdir()
+        (tmp_path / "one" / "device.pem").write_bytes(mixed)
+        device = lab.device()
+        await device.until_state(State.FAILED)
+        failure = device.device.failure
+
+    assert failure is not None
+    assert Reason.STATE_DAMAGED is failure.reason
+    assert "device.pem: the private key does not match the certificate" in failure.detail
 
 
 @pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.0\r\n\r\n", b"\0\0\0\0", b"\0\xff\xff\xff", b"\0\0\0\2{}", b"\7"])
