@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+import trio
 from sqlalchemy import select
 
+import umslab_server.accounts as module
 from umslab_runtime.executor import InlineExecutor
 from umslab_server.accounts import MAX_PASSWORD_CHARACTERS, AccountError, Accounts
 from umslab_server.tables import account
@@ -32,6 +34,35 @@ async def test_verify(accounts: Accounts) -> None:
     tried = [("ann", PASSWORD), ("bob", PASSWORD), ("ann", ""), ("carl", PASSWORD), ("ann", "\ud800")]
 
     assert [await accounts.verify(name, password) for name, password in tried] == [True, False, False, False, False]
+
+
+async def test_a_password_that_was_right_is_quickly_right_again(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hashed once, also when many come together; a wrong one is hashed each time, that of a deleted user is wrong."""
+    await accounts.create("ann", PASSWORD, actor="test")
+    hashed: list[str] = []
+
+    def counting(password: str, salt: bytes) -> bytes:
+        hashed.append(password)
+        return slow(password, salt)
+
+    slow = module._hash
+    monkeypatch.setattr(module, "_hash", counting)
+    right: list[bool] = []
+
+    async def verify() -> None:
+        right.append(await accounts.verify("ann", PASSWORD))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(verify)
+    wrong = [await accounts.verify("ann", "wrong horse") for _ in range(2)]
+    await accounts.delete("ann", actor="test")
+    gone = await accounts.verify("ann", PASSWORD)
+
+    assert ([True] * 5, [False] * 2, False) == (right, wrong, gone)
+    assert [PASSWORD, "wrong horse", "wrong horse", PASSWORD] == hashed
 
 
 async def test_random_password(accounts: Accounts) -> None:
