@@ -409,3 +409,34 @@ async def test_over_loopback(tmp_path: Path) -> None:
 
         assert {"a": "2"} == device.folder.installed.load().settings
     shutil.rmtree(tmp_path / "one")
+
+
+async def test_a_network_that_is_lost_and_found(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Nothing was open, so nothing fails; the device is not managed until it has contacted its UMS again (G3)."""
+    async with open_os11_lab(tmp_path) as lab:
+        device = await _ready(lab)
+        failed = device.device.cut()
+        await lab.ums.until_contacts(2)
+        contacting = _states(device)[-1]
+        device.changes.clear()
+        await device.until_state(S.READY)
+
+    assert not failed
+    assert (S.CONTACTING, False) == contacting
+    assert _MANAGED == _states(device)
+
+
+async def test_a_contact_that_is_cut_off(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """It fails, and is tried again; once all was said, nothing fails by it."""
+    async with open_os11_lab(tmp_path) as lab:
+        assert lab.memory is not None
+        lab.memory.latency = 1.0
+        device = lab.device(policy=RetryPolicy(onboarding=True))
+        await lab.ums.until_registers(1)
+        early = device.device.cut()
+        await device.until_managed()
+        late = device.device.cut()
+        await device.until_state(State.READY)
+
+    assert (True, False) == (early, late)
+    assert State.WAITING in {state for state, _ in _states(device)}
