@@ -22,6 +22,7 @@ from umslab.fleet.state import FleetStateError
 from umslab_agent.fleet.report import encode_report
 from umslab_runtime.control import ControlError
 from umslab_runtime.network import ListenError
+from umslab_runtime.policy import TargetRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -61,9 +62,16 @@ async def _work(job: Job) -> None:
         try:
             report = await run_here(job, _tell, moment=moment, asked=asked)
             _tell(Told(report=msgspec.Raw(encode_report(report).strip())))
-        except (FleetStateError, ListenError, ValueError) as error:
-            _tell(Told(error=str(error)))
+        except* (FleetStateError, ListenError, TargetRefusedError, ValueError) as group:
+            _tell(Told(error=str(_first(group))))
         nursery.cancel_scope.cancel()
+
+
+def _first(error: BaseException) -> BaseException:
+    """What is at the bottom of a group of errors."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _read_line() -> str:

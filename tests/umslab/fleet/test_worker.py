@@ -67,6 +67,18 @@ def test_it_is_asked() -> None:
     assert 1 == (answers[9].result or {})["index"]
 
 
+def test_what_cannot_run_is_a_sentence() -> None:
+    """Also when it turns out late, and deep inside."""
+    job = msgspec.structs.replace(JOB, dhcp_interface="lo")
+    done = subprocess.run(
+        WORKER, input=msgspec.json.encode(job) + b"\n0\n", capture_output=True, timeout=60, check=True
+    )
+    *_, last = [msgspec.json.decode(line, type=Told) for line in done.stdout.splitlines()]
+
+    assert "inside a network namespace" in last.error
+    assert b"" == done.stderr
+
+
 def test_it_goes_when_nobody_is_there() -> None:
     """The other end of its input is closed: while it waits, and while it runs."""
     long = msgspec.structs.replace(

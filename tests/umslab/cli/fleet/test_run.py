@@ -371,6 +371,7 @@ def test_ctrl_c_drains_and_reports(server: ServerProcess, processes: int) -> Non
         (("localhost:1", "--set", 'mix=[{source="dns"}]'), 2, "--nameserver"),
         (("localhost:1", "--shard", "3/2"), 2, "1/2 to 2/2"),
         (("localhost:1", "--register-user", "ann"), 2, "--register-password-file"),
+        (("localhost:1", "--dhcp-interface", "lo", "-n", "1"), 2, "namespace"),
         (("localhost:1", "-n", "9", "--set", "mix=[{os=11}]", "--set", 'addresses=["127.9.9.9/32"]'), 2, "too few"),
         (("192.168.77.9", "--i-own", "192.168.77.9", "-n", "9", "--set", "mix=[{os=11}]"), 2, "addresses ="),
         (("192.168.77.9",), 2, "--i-own"),
