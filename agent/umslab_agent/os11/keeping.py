@@ -77,7 +77,9 @@ def place_certificate(folder: DeviceFolder, piece: bytes) -> None:
 def load_or_make_certificate(folder: DeviceFolder, kind: KeyType, now: datetime) -> Certificate:
     """Return the device's own certificate, made and kept at first use, which takes up to a second for an RSA key.
 
-    Its key is not looked at: that takes 0.1 s for RSA, and OpenSSL does it when it is used (listening.py). Raises `CertificateError` and `OSError`.
+    Its key is not looked at: that takes 0.1 s for RSA, and OpenSSL does it when it is used (listening.py).
+
+    Raises `CertificateError` and `OSError`.
     """
     if not folder.shelf.exists(ANSWERING):
         place_certificate(folder, new_certificate(kind, now))
