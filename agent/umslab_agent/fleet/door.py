@@ -110,6 +110,7 @@ class BehindDoor(Nowhere):
         self._door = door
         self._nearby = nearby
         self.wakeable = nearby.wakeable
+        self.answer_scan = nearby.answer_scan  # behind a closed door nobody is accepted
 
     def update(self, unit: Unit, state: State, wake: Callable[[], None]) -> None:
         """See `Nowhere.update`."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from umslab_agent.persona import Persona
     from umslab_agent.unit import Unit
-    from umslab_runtime.streams import Transport
+    from umslab_runtime.streams import Stream, Transport
 
 
 async def test_open_closed_and_open_again(autojump_clock: MockClock) -> None:
@@ -87,6 +87,9 @@ class _Place(Nowhere):
 
     found = False
 
+    async def answer_scan(self, stream: Stream) -> None:
+        """Answers nobody."""
+
     def update(self, unit: Unit, state: State, wake: Callable[[], None]) -> None:
         self.found = True
 
@@ -108,4 +111,4 @@ async def test_a_device_is_not_found_behind_a_closed_door(autojump_clock: MockCl
         behind.leave(unit.persona)
 
     assert ([True, False, True], False) == (found, place.found)
-    assert place.wakeable == behind.wakeable
+    assert (place.wakeable, place.answer_scan) == (behind.wakeable, behind.answer_scan)
