@@ -40,9 +40,9 @@ def test_broadcast_scan_registers(tmp_path: Path, os: str) -> None:
             server.wait_for("state folder")
             with in_background(*outside, *UMSLAB, *waiting, "--sources", "stored,scan", "--state", states[1]) as device:
                 device.wait_for("waiting until a UMS finds this device")
-                report = ask("scan", "--timeout", "1", "--register-all-new")["scan"]
+                report = ask("scan", "--timeout", "3", "--register-all-new")["scan"]
                 device.wait_for("managed")
-                again = ask("scan", "--timeout", "1")["scan"]
+                again = ask("scan", "--timeout", "3")["scan"]
 
     assert [(UNIT_ID, CLIENT, "new")] == [(one["unit_id"], one["address"], one["known"]) for one in report["devices"]]
     assert [{"unit_id": UNIT_ID, "registered": True, "why": ""}] == report["registrations"]

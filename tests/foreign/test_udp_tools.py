@@ -87,7 +87,7 @@ def test_broadcast_scan_inside_namespaces_finds_exactly_the_devices_there() -> N
             run("ip", "-n", names.client, "addr", "add", f"{address}/24", "dev", "eth0")
         inside = ("ip", "netns", "exec", names.client)
         with neighbours(here, interface="eth0", port=30_005, prefix=inside, namespace=True):
-            scanned = _in(names.server, "scan", "--timeout", "2")["scan"]
+            scanned = _in(names.server, "scan", "--timeout", "5")["scan"]
             targets = [f"{unit_id(number)}@{address}" for number, address in enumerate(here, 1)]
             checked = _in(names.server, "online-check", *targets, "--timeout", "5")["online_check"]
 
