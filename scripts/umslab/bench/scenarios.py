@@ -98,11 +98,11 @@ def _fleet(name: str, devices: int | None, scale: float, state: Path, report: Pa
     if name in STORMS:
         model = state / "busy-server.toml"
         write_output(model, BUSY_SERVER.encode())
-    with ServerProcess(state, service_model=model) as server:
+    with ServerProcess(state, settings=["enrolment.automatic=true"], service_model=model) as server:
         server.ask("keys.create", kind="mass", chosen=KEY)
         command = [sys.executable, "-m", "umslab", "fleet", "run", f"localhost:{server.port}", "--plain"]
         command += ["--scenario", name, "--time-scale", f"{scale:g}", "--auth-key", KEY, "--token", server.token]
-        command += ["--server-state", str(state), "--report", str(report)]
+        command += ["--os11-port", str(server.os11_port), "--server-state", str(state), "--report", str(report)]
         command += [] if devices is None else ["--devices", str(devices)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience)  # noqa: S603
     if not report.exists():

@@ -44,6 +44,7 @@ class ServerProcess(CommandProcess):
         self.wait_for("state folder")
         self._about: dict[str, Any] = json.loads(ready.read_text())
         self.port = int(self._about["addresses"][0].rpartition(":")[2])
+        self.os11_port = int(self._about["os11_addresses"][0].rpartition(":")[2])
         self.token = str(self._about["token"])
 
     def ask(self, name: str, /, **args: Any) -> Any:
