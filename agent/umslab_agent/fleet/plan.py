@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 OS11_ADDRESSES = IPv4Network("127.16.0.0/12")
 """Where OS 11 devices are called for which the scenario has no addresses: each by its index."""
-VERSION = 1
+VERSION = 2
 """Of the canonical encoding: another one, another digest."""
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.support.fleets import fleet_in
+from tests.support.fleets import PASSWORD, fleet_in
 from tests.support.lab import open_lab
 from umslab.bench.scenarios import scale_for
 from umslab.fleet.loading import load_scenario, shipped_names
@@ -36,6 +36,7 @@ async def test_it_keeps_its_thresholds(autojump_clock: MockClock, tmp_path: Path
     scenario = load_scenario(name, [("devices", DEVICES), ("time_scale", scale_for(name, DEVICES, LONGEST_SECONDS))])
     async with open_lab(tmp_path) as lab:
         await lab.mass_key()
+        await lab.services.os11.accounts.create("ann", PASSWORD, actor="test")
         with fleet_in(lab, scenario, commander=commander) as ours:
             began = trio.current_time()
             await ours.fleet.run()
