@@ -80,8 +80,8 @@ def _in(name: str, *arguments: str) -> dict[str, Any]:
 
 
 def test_broadcast_scan_inside_namespaces_finds_exactly_the_devices_there() -> None:
-    """All of the neighbour's, from their own addresses, and not those of this machine; each answers checks there."""
-    with lan() as names, neighbours(["127.3.4.1"], port=30_005):
+    """All of the neighbour's, from their own addresses, and not those of who scans; each answers checks there."""
+    with lan() as names, neighbours(["127.3.4.1"], port=30_005, prefix=("ip", "netns", "exec", names.server)):
         here = [f"10.77.0.{number}" for number in (10, 11, 12)]
         for address in here:
             run("ip", "-n", names.client, "addr", "add", f"{address}/24", "dev", "eth0")
