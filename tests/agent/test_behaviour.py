@@ -41,6 +41,7 @@ file_retry_seconds = 6
 log_ons_per_day = 7
 assets_per_day = 8
 sysinfo_changes_per_day = 9
+licence = "missing"
 battery = true
 clock_skew_seconds = -10
 network_changes_per_day = 2
