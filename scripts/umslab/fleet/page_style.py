@@ -11,6 +11,7 @@ COLOURS = """
   --intended: #1d2126; --started: #3b78b8; --generator: #5b4b9a;
   --side-client: #4a86c5; --side-proxy: #e0a83a; --side-server: #c8473f; --side-unknown: #a9b0b9;
   --step-tcp: #6b7280; --step-tls: #2f6fb3; --step-cacerts: #7c5cc4; --step-enrol: #b0508f;
+  --step-register: #a8482f; --step-contact: #4a7d2c;
   --step-websocket: #0f8b8d; --step-settings: #c78a12; --step-command: #8a5a2b; --step-managed: #1d2126; }
 @media (prefers-color-scheme: dark) { :root {
   --paper: #16191d; --card: #1d2126; --ink: #e6e8eb; --soft: #9aa3ae; --rule: #343a42; --grid: #2a2f36;
@@ -19,6 +20,7 @@ COLOURS = """
   --intended: #e6e8eb; --started: #6aaaf0; --generator: #a897ee;
   --side-client: #5a9be0; --side-proxy: #d9a441; --side-server: #e0655d; --side-unknown: #6d7682;
   --step-tcp: #9aa3ae; --step-tls: #6aaaf0; --step-cacerts: #ae93f0; --step-enrol: #e388c2;
+  --step-register: #e8957b; --step-contact: #93c973;
   --step-websocket: #4cc4c6; --step-settings: #e6b450; --step-command: #c89466; --step-managed: #e6e8eb; } }
 """
 """By name; dark where the reader wants it so."""
