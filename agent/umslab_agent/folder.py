@@ -178,10 +178,10 @@ class DeviceFolder:
 
     def drop_finished_request(self) -> None:
         """Remove a request whose certificate is already in use: a power cut came between the two steps."""
-        request = self.load_request()
-        if request is None or not self.shelf.exists(_IDENTITY):
+        if not self.shelf.exists(_IDENTITY):
             return
-        if self._load_identity()[0].public_key() == request[0].public_key():
+        request = self.load_request()
+        if request is not None and self._load_identity()[0].public_key() == request[0].public_key():
             self.shelf.remove(_REQUEST)
 
     # The identity in use.

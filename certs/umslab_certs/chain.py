@@ -35,7 +35,8 @@ MAX_DEPTH = 8
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
 
 _REMEMBERED = 128
-"""Certificates that are not parsed again: the roots that all devices of a fleet are shown."""
+"""Certificates that are not parsed again, and signatures that are not checked again: those on what all devices of a
+fleet are shown."""
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _WEAK_HASHES = ("md5", "sha1")
 
@@ -229,6 +230,7 @@ def _is_root(certificate: x509.Certificate) -> bool:
     return (used is not None and used.name in _WEAK_HASHES) or _is_signed_by(certificate, certificate)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
