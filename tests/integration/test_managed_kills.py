@@ -144,7 +144,17 @@ async def _renew_and_retire(lab: TroubledLab) -> None:
             partial(lab.insist, "certs.retire-client-ca", retired, fingerprint=fingerprint_of_old, force=True)
         )
         await lab.disturb()
-    await _reset(lab, set(_unit_ids(lab)) - set(renewing))
+    await _reset(lab, _not_of(lab, issuing["ca"]["subject"]))
+
+
+def _not_of(lab: TroubledLab, issuing: str) -> set[str]:
+    """Devices with a certificate of another client CA: they were not to renew, or a kill took the answer from them."""
+    found = set()
+    for member in lab.members:
+        persona, identity = member.folder.load_persona(), member.folder.load_identity()
+        if persona is not None and identity is not None and issuing != repr(identity.issuer.rfc4514_string()):
+            found.add(persona.unit_id)
+    return found
 
 
 async def _reset(lab: TroubledLab, unit_ids: set[str]) -> None:
