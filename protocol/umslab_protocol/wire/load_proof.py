@@ -16,12 +16,13 @@ RSA keys sign with PKCS #1 v1.5 and SHA-512, EC keys with ECDSA and the hash as 
 from __future__ import annotations
 
 import re
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
 
 from umslab_protocol.errors import InvalidValueError
+from umslab_protocol.wire.json_body import read_json
 
 CONTENT_TYPE = "application/json"
 MAX_BYTES = 4_096
@@ -29,8 +30,6 @@ NONCE_BYTES = 32
 _DIGEST_BYTES = 32
 _PURPOSE = b"umslab load proof 1\n"
 _NONCE = re.compile(r"[0-9a-f]{64}", re.ASCII)
-
-T = TypeVar("T", bound=Struct)
 
 
 class ProofRequest(Struct, frozen=True, kw_only=True):
@@ -61,7 +60,7 @@ def write_request(nonce: bytes) -> bytes:
 
 def read_request(body: bytes) -> bytes:
     """Return the nonce of a question; raises `InvalidValueError`."""
-    text = _read(body, ProofRequest).nonce
+    text = read_json(body, ProofRequest, max_bytes=MAX_BYTES, what="load proof").nonce
     if not _NONCE.fullmatch(text):
         raise InvalidValueError("the nonce of a load proof has 64 hexadecimal digits in lower case")
     return bytes.fromhex(text)
@@ -74,13 +73,4 @@ def write_answer(signature: bytes) -> bytes:
 
 def read_answer(body: bytes) -> bytes:
     """Return the signature of an answer; raises `InvalidValueError`."""
-    return _read(body, ProofAnswer).signature
-
-
-def _read(body: bytes, kind: type[T]) -> T:
-    if len(body) > MAX_BYTES:
-        raise InvalidValueError(f"a load proof message has at most {MAX_BYTES} bytes")
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidValueError(f"this is no load proof message: {error}") from None
+    return read_json(body, ProofAnswer, max_bytes=MAX_BYTES, what="load proof").signature

@@ -6,15 +6,15 @@ Provenance: SIMULATED. That devices fetch a token first is documented (A6); URL,
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
 
-from umslab_protocol.errors import InvalidValueError
 from umslab_protocol.values.auth_key import parse_auth_key
 from umslab_protocol.values.est_address import EstAddress, parse_est_address
 from umslab_protocol.values.unit_id import UnitId, parse_unit_id
+from umslab_protocol.wire.json_body import read_json
 from umslab_protocol.wire.orders import EnrolmentAddress
 
 CONTENT_TYPE = "application/json"
@@ -44,7 +44,7 @@ def write_request(unit_id: UnitId) -> bytes:
 
 def read_request(body: bytes) -> UnitId:
     """Read what a device asks; raises `InvalidValueError`."""
-    return parse_unit_id(_read(body, TokenRequest).unitID)
+    return parse_unit_id(read_json(body, TokenRequest, max_bytes=MAX_BYTES, what="registration token").unitID)
 
 
 def write_answer(token: str, seconds: float, enrolment: str = "") -> bytes:
@@ -54,17 +54,5 @@ def write_answer(token: str, seconds: float, enrolment: str = "") -> bytes:
 
 def read_answer(body: bytes) -> tuple[str, EstAddress | None]:
     """Read the token out of an answer, and where it is good if that is said; raises `InvalidValueError`."""
-    answer = _read(body, TokenAnswer)
+    answer = read_json(body, TokenAnswer, max_bytes=MAX_BYTES, what="registration token")
     return parse_auth_key(answer.token), parse_est_address(answer.enrolment) if answer.enrolment else None
-
-
-T = TypeVar("T", bound=Struct)
-
-
-def _read(body: bytes, kind: type[T]) -> T:
-    if len(body) > MAX_BYTES:
-        raise InvalidValueError(f"a registration token message has at most {MAX_BYTES} bytes")
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidValueError(f"this is no registration token message: {error}") from None
