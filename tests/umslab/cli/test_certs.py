@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.certs.pki import DAY, Pair, make
-from tests.support.process import ServerProcess, run_umslab
+from tests.support.here import run_here
+from tests.support.process import ServerProcess
 from umslab_certs.chain import load_pem_certificates, to_pem
 from umslab_certs.keys import key_to_pem
 
@@ -27,7 +28,7 @@ QUICK = ("--root-key", "p-256", "--web-key", "p-256")
 
 
 def _certs(path: Path, *arguments: str) -> Any:
-    return run_umslab("certs", *arguments, "--state", str(path))
+    return run_here("certs", *arguments, "--state", str(path))
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.process import UMSLAB, ServerProcess, clean_environment, run_umslab
+from tests.support.here import run_here
+from tests.support.process import UMSLAB, ServerProcess, clean_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ def _device(
     server: ServerProcess, path: Path, *arguments: str, stdin: str = "", environment: dict[str, str] | None = None
 ) -> Any:
     where = f"localhost:{server.port}"
-    return run_umslab("device", where, "--state", str(path), "--once", *arguments, stdin=stdin, environment=environment)
+    return run_here("device", where, "--state", str(path), "--once", *arguments, stdin=stdin, environment=environment)
 
 
 def test_on_board_and_again(server: ServerProcess, key: str, tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_a_failure_tells_phase_reason_hint_and_code(server: ServerProcess, tmp_p
 
 def test_a_foreign_machine_is_not_called(tmp_path: Path) -> None:
     """The target policy is told in one sentence, with the flag that changes it."""
-    done = run_umslab(
+    done = run_here(
         "device", "192.168.77.77", "--state", str(tmp_path), "--once", "--auth-key", "k", "--token", "0" * 16
     )
 
@@ -162,7 +163,7 @@ def test_a_wrong_behaviour_file(tmp_path: Path, text: str, words: str) -> None:
     """File and key are named; exit code 2."""
     file = tmp_path / "behaviour.toml"
     file.write_text(text)
-    done = run_umslab(
+    done = run_here(
         "device", "localhost", "--state", str(tmp_path), "--once", "--token", "0" * 16, "--behaviour", str(file)
     )
 
@@ -187,10 +188,10 @@ def test_a_device_that_finds_its_ums(server: ServerProcess, key: str, tmp_path: 
     lease.write_text(f'224 = "127.0.0.1:{port}"\n')
     way = ("device", "--once", "--json", "--trust-first-use", "--auth-key", key)
     for given, state in ((str(lease), "one"), (f'224="127.0.0.1:{port}"', "two")):
-        done = run_umslab(*way, "--dhcp-lease", given, "--state", str(tmp_path / state))
+        done = run_here(*way, "--dhcp-lease", given, "--state", str(tmp_path / state))
         assert 0 == done.returncode, done.stderr
         assert '"source":"dhcp224","reason":"taken"' in done.stdout
-    again = run_umslab("device", "--once", "--json", "--state", str(tmp_path / "one"))
+    again = run_here("device", "--once", "--json", "--state", str(tmp_path / "one"))
     assert 0 == again.returncode, again.stderr
     assert '"source":"stored","reason":"found"' in again.stdout
 
@@ -219,7 +220,7 @@ def test_a_device_that_finds_its_ums(server: ServerProcess, key: str, tmp_path: 
 )
 def test_wrong_ways_to_find_it(tmp_path: Path, options: tuple[str, ...], words: str) -> None:
     """One sentence and the exit code of wrong usage."""
-    done = run_umslab("device", *options, "--state", str(tmp_path))
+    done = run_here("device", *options, "--state", str(tmp_path))
 
     assert 2 == done.returncode
     assert words in done.stderr
@@ -227,7 +228,7 @@ def test_wrong_ways_to_find_it(tmp_path: Path, options: tuple[str, ...], words: 
 
 def test_no_packets_in_the_machine_itself(tmp_path: Path) -> None:
     """A device that is to lease on an interface of the machine is refused, whatever the user is."""
-    done = run_umslab("device", "--dhcp-interface", "lo", "--state", str(tmp_path))
+    done = run_here("device", "--dhcp-interface", "lo", "--state", str(tmp_path))
 
     assert 1 == done.returncode
     assert "only inside a network namespace" in done.stderr

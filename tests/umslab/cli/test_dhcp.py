@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.process import run_umslab
+from tests.support.here import run_here
 from tests.umslab.dhcp.pcap import dhcp, message, pcap
 from umslab_protocol.wire.dhcp import MessageType
 from umslab_protocol.wire.dhcp_options import Option
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _dhcp(*arguments: str, stdin: str = "") -> Any:
-    return run_umslab("dhcp", *arguments, stdin=stdin)
+    return run_here("dhcp", *arguments, stdin=stdin)
 
 
 @pytest.mark.parametrize("verb", [(), ("encode",), ("decode",), ("lease",), ("leases",)])

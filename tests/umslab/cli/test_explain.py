@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.process import run_umslab
+from tests.support.here import run_here
 
 
 def _explain(*arguments: str) -> Any:
-    return run_umslab("explain", *arguments)
+    return run_here("explain", *arguments)
 
 
 def test_help() -> None:

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests.support.here import run_here
 from tests.support.process import clean_environment, run_umslab
 
 VERBS = [
@@ -33,7 +34,7 @@ VERBS = [
 def test_help(verb: tuple[str, ...]) -> None:
     """--help and -h explain every verb and exit 0."""
     for flag in ("--help", "-h"):
-        done = run_umslab(*verb, flag)
+        done = run_here(*verb, flag)
 
         assert (0, "") == (done.returncode, done.stderr)
         assert "Usage:" in done.stdout
@@ -42,7 +43,7 @@ def test_help(verb: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("verb", ["serve", "device", "ctl", "certs"])
 def test_help_has_examples(verb: str) -> None:
     """A user who asks for help sees commands to copy, each on its own line."""
-    done = run_umslab(verb, "--help")
+    done = run_here(verb, "--help")
     examples = [line for line in done.stdout.splitlines() if line.strip().startswith(f"umslab {verb} ")]
 
     assert len(examples) >= 2
@@ -81,7 +82,6 @@ def test_version_says_what_it_is_and_is_not() -> None:
         ("device", "localhost", "--key-type", "rsa-1024"),
         ("device", "localhost"),
         ("ctl", "keys", "create", "--kind", "eternal"),
-        ("ctl", "why", "\udcff"),
     ],
     ids=" ".join,
 )
@@ -90,11 +90,20 @@ def test_usage_errors_exit_2_with_one_sentence(
 ) -> None:
     """A wrong command line is told in words, never in a traceback, and leaves nothing behind."""
     path = tmp_path_factory.mktemp("usage")
-    done = run_umslab(*arguments, cwd=path)
+    done = run_here(*arguments, cwd=path)
 
     assert 2 == done.returncode
     assert "Traceback" not in done.stderr
     assert 0 < len(done.stderr.strip().splitlines()) <= 12
+
+
+def test_bytes_that_are_no_text() -> None:
+    """An argument that is no UTF-8 is named and refused."""
+    done = run_umslab("ctl", "why", "\udcff")
+
+    assert 2 == done.returncode
+    assert "Traceback" not in done.stderr
+    assert "is not UTF-8 text" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["UMSLAB_SERVE_PROT", "UMSLAB_SERVE_LIMITS__HEADERS"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.process import run_umslab
+from tests.support.here import run_here
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def test_wrong_uses(arguments: tuple[str, ...], code: int, words: str, tmp_path: Path) -> None:
     """One sentence, and the exit code that fits."""
     quick = ("--set", "certificates.root_key=p-256", "--set", "certificates.web_key=p-256", "--set", "os11.key=p-256")
-    done = run_umslab(*arguments, *(quick if arguments[0] == "serve" else ()), "--state", str(tmp_path))
+    done = run_here(*arguments, *(quick if arguments[0] == "serve" else ()), "--state", str(tmp_path))
 
     assert code == done.returncode, done.stderr
     assert words in done.stderr

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.support.fleet_runs import run_report, storm
-from tests.support.process import run_umslab
+from tests.support.here import run_here
 from umslab_agent.fleet.merging import merge_reports
 from umslab_agent.fleet.report import decode_report, encode_report
 
@@ -28,7 +28,7 @@ def _shards(folder: Path, *, thresholds: tuple[str, ...] = ()) -> list[str]:
 def test_all_shards(tmp_path: Path) -> None:
     """The whole is written, shown, and judged as one run."""
     files, out = _shards(tmp_path), tmp_path / "run.json"
-    done = run_umslab("merge", *reversed(files), "-o", str(out))
+    done = run_here("merge", *reversed(files), "-o", str(out))
     shards = [decode_report((tmp_path / f"shard-{number}.json").read_bytes()) for number in (1, 2)]
 
     assert (0, "") == (done.returncode, done.stderr)
@@ -39,7 +39,7 @@ def test_all_shards(tmp_path: Path) -> None:
 def test_a_missing_shard(tmp_path: Path) -> None:
     """Is named, and the exit code says that it is not the whole."""
     files = _shards(tmp_path)
-    done = run_umslab("merge", files[1], "-o", str(tmp_path / "run.json"), "--json")
+    done = run_here("merge", files[1], "-o", str(tmp_path / "run.json"), "--json")
 
     assert 3 == done.returncode
     assert [1] == json.loads(done.stdout)["report"]["missingShards"]
@@ -49,13 +49,13 @@ def test_a_threshold_of_the_whole(tmp_path: Path) -> None:
     """Each half kept it; the whole does not."""
     files = _shards(tmp_path, thresholds=("managed < 100",))
 
-    assert 99 == run_umslab("merge", *files, "-o", str(tmp_path / "run.json")).returncode
+    assert 99 == run_here("merge", *files, "-o", str(tmp_path / "run.json")).returncode
 
 
 def test_what_does_not_belong_together(tmp_path: Path) -> None:
     """One shard twice: nothing is written."""
     files, out = _shards(tmp_path), tmp_path / "run.json"
-    done = run_umslab("merge", files[0], files[0], "-o", str(out))
+    done = run_here("merge", files[0], files[0], "-o", str(out))
 
     assert 1 == done.returncode
     assert "umslab: shard 1/2 is in two of the reports" in done.stderr

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.here import run_here
 from tests.support.neighbours import neighbours, unit_id
-from tests.support.process import run_umslab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ def port() -> Iterator[int]:
 
 
 def _check(*arguments: str) -> Any:
-    return run_umslab("online-check", *arguments)
+    return run_here("online-check", *arguments)
 
 
 def test_devices_are_asked_alone(port: int) -> None:

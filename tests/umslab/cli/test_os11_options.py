@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.process import UMSLAB, clean_environment, run_umslab
+from tests.support.here import run_here
+from tests.support.process import UMSLAB, clean_environment
 from umslab.cli.os11_options import choose_firmware
 from umslab.cli.output import UserError
 from umslab_protocol.values.firmware import DEFAULT_OS11_FIRMWARE, FirmwareVersion
@@ -61,7 +62,7 @@ def test_what_is_no_generation(os: int | None, firmware: str) -> None:
 )
 def test_refused(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
     """One clear sentence, exit code 2, and no folder is made."""
-    done = run_umslab("device", NOWHERE, "--state", str(tmp_path / "s"), "--once", *arguments)
+    done = run_here("device", NOWHERE, "--state", str(tmp_path / "s"), "--once", *arguments)
 
     assert 2 == done.returncode
     assert said in done.stderr
@@ -73,7 +74,7 @@ def test_a_password_file_that_is_none(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "pw"
     file.write_bytes(content)
     arguments = ("--os", "11", "--register-user", "ann", "--register-password-file", str(file))
-    done = run_umslab("device", NOWHERE, "--state", str(tmp_path / "s"), "--once", *arguments)
+    done = run_here("device", NOWHERE, "--state", str(tmp_path / "s"), "--once", *arguments)
 
     assert 2 == done.returncode
     assert "one password is expected" in done.stderr
@@ -83,7 +84,7 @@ def test_a_password_file_that_is_none(tmp_path: Path, content: bytes) -> None:
 def test_a_failure_for_machines(tmp_path: Path) -> None:
     """Phase, reason and hint, no code of OS 12; a first-authentication key of the environment is left alone."""
     arguments = ("--os", "11", "--push-port", "0", "--once", "--json")
-    done = run_umslab(
+    done = run_here(
         "device", NOWHERE, "--state", str(tmp_path), *arguments, environment={"UMSLAB_AUTH_KEY": "key-of-os-12"}
     )
     told = [json.loads(line) for line in done.stdout.splitlines()]

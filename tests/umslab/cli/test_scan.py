@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.here import run_here
 from tests.support.neighbours import neighbours, unit_id
-from tests.support.process import run_umslab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ def port() -> Iterator[str]:
 
 
 def _scan(*arguments: str) -> tuple[int, dict[str, Any]]:
-    done = run_umslab(*arguments, "--json", "--timeout", "1")
+    done = run_here(*arguments, "--json", "--timeout", "1")
     assert "" == done.stderr
     return done.returncode, json.loads(done.stdout)["scan"]
 
@@ -62,7 +62,7 @@ def test_server_says_whom_it_knows(server: ServerProcess, port: str) -> None:
 
 def test_table(port: str) -> None:
     """For people; progress goes to standard error."""
-    done = run_umslab("scan", "127.3.2.0/28", "127.3.2.200", "8.8.8.8", "--port", port, "--timeout", "0.5")
+    done = run_here("scan", "127.3.2.0/28", "127.3.2.200", "8.8.8.8", "--port", port, "--timeout", "0.5")
 
     assert 0 == done.returncode
     assert all(unit_id(number) in done.stdout for number in (1, 2, 3))
@@ -83,7 +83,7 @@ def test_table(port: str) -> None:
 )
 def test_what_cannot_be_scanned(arguments: tuple[str, ...], code: int, words: str) -> None:
     """One sentence each."""
-    done = run_umslab("scan", *arguments, "--timeout", "0.1")
+    done = run_here("scan", *arguments, "--timeout", "0.1")
 
     assert code == done.returncode
     assert words in done.stderr
@@ -105,7 +105,7 @@ def test_what_cannot_be_scanned(arguments: tuple[str, ...], code: int, words: st
 )
 def test_what_the_server_cannot_scan(server: ServerProcess, arguments: tuple[str, ...], code: int, words: str) -> None:
     """One sentence each here too."""
-    done = run_umslab("ctl", "scan", *arguments, "--timeout", "0.1", "--state", str(server.state))
+    done = run_here("ctl", "scan", *arguments, "--timeout", "0.1", "--state", str(server.state))
 
     assert code == done.returncode
     assert words in done.stderr + done.stdout
@@ -115,7 +115,7 @@ def test_what_the_server_cannot_scan(server: ServerProcess, arguments: tuple[str
 @pytest.mark.parametrize(("verb", "examples"), [(("scan",), 4), (("ctl", "scan"), 4)])
 def test_help(verb: tuple[str, ...], examples: int) -> None:
     """With examples to copy."""
-    done = run_umslab(*verb, "--help")
+    done = run_here(*verb, "--help")
 
     assert 0 == done.returncode
     assert examples == sum(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tests.support.process import run_umslab
+from tests.support.here import run_here
 
 if TYPE_CHECKING:
     from tests.support.process import ServerProcess
@@ -21,7 +21,7 @@ def import_devices(server: ServerProcess) -> None:
 
 def ctl(server: ServerProcess, *arguments: str, stdin: str = "") -> str:
     """Type a command that succeeds; return what it prints."""
-    done = run_umslab("ctl", *arguments, "--state", str(server.state), stdin=stdin)
+    done = run_here("ctl", *arguments, "--state", str(server.state), stdin=stdin)
     assert (0, "") == (done.returncode, done.stderr)
     return str(done.stdout)
 
@@ -35,7 +35,7 @@ def ctl_json(server: ServerProcess, kind: str, *arguments: str) -> Any:
 
 def ctl_refused(server: ServerProcess, *arguments: str) -> str:
     """Type a command that is refused in one line; return the line."""
-    done = run_umslab("ctl", *arguments, "--state", str(server.state))
+    done = run_here("ctl", *arguments, "--state", str(server.state))
     assert 0 != done.returncode
     assert "Traceback" not in done.stderr
     assert 1 == len(done.stderr.strip().splitlines())

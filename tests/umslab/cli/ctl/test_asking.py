@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.process import run_umslab
+from tests.support.here import run_here
 from umslab import exit_codes
 from umslab.cli.ctl.asking import call, server_folder
 from umslab.cli.output import DEFAULT_STATE, UserError
@@ -79,7 +79,7 @@ def test_about_that_names_the_socket(server: ServerProcess, tmp_path: Path) -> N
 
 def test_no_server(tmp_path: Path) -> None:
     """The message says how to start one."""
-    done = run_umslab("ctl", "status", "--state", str(tmp_path))
+    done = run_here("ctl", "status", "--state", str(tmp_path))
 
     assert 1 == done.returncode
     assert "umslab serve" in done.stderr

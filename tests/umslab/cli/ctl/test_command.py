@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.process import run_umslab
+from tests.support.here import run_here
 from umslab import exit_codes
 from umslab.cli.ctl.command import WHAT
 from umslab_protocol.wire.orders import CommandName
@@ -26,7 +26,7 @@ def imported(server: ServerProcess) -> None:
 
 
 def _failed(server: ServerProcess, *arguments: str) -> str:
-    done = run_umslab("ctl", "command", *arguments, "--state", str(server.state))
+    done = run_here("ctl", "command", *arguments, "--state", str(server.state))
     assert (exit_codes.FAILED, "") == (done.returncode, done.stderr)
     return str(done.stdout)
 
@@ -81,7 +81,7 @@ def test_next_boot_list_results_cancel(server: ServerProcess) -> None:
 
 def test_no_wait(server: ServerProcess) -> None:
     """The command is given, and its results are looked at later."""
-    done = run_umslab("ctl", "command", "suspend", IDS[0], "--no-wait", "--state", str(server.state))
+    done = run_here("ctl", "command", "suspend", IDS[0], "--no-wait", "--state", str(server.state))
 
     assert "see `umslab ctl command results`" in done.stdout
 

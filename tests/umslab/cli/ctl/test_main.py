@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.process import UMSLAB, ServerProcess, clean_environment, run_umslab
+from tests.support.here import run_here
+from tests.support.process import UMSLAB, ServerProcess, clean_environment
 
 from .terminal import IDS, ctl, ctl_json, ctl_refused, import_devices
 
@@ -81,7 +82,7 @@ def test_backup_and_restore(server: ServerProcess, tmp_path: Path) -> None:
     assert "exists already" in ctl_refused(server, "backup", str(file))
     assert "in use" in ctl_refused(server, "restore", str(file))
     elsewhere = tmp_path / "elsewhere"
-    done = run_umslab("ctl", "restore", str(file), "--state", str(elsewhere))
+    done = run_here("ctl", "restore", str(file), "--state", str(elsewhere))
     assert 0 == done.returncode
     restored = ServerProcess(elsewhere)
     try:
@@ -96,7 +97,7 @@ def test_backup_and_restore(server: ServerProcess, tmp_path: Path) -> None:
 def test_what_is_no_backup(tmp_path: Path, content: bytes) -> None:
     """A damaged file changes nothing."""
     (tmp_path / "x.tar").write_bytes(content)
-    done = run_umslab("ctl", "restore", str(tmp_path / "x.tar"), "--state", str(tmp_path / "state"))
+    done = run_here("ctl", "restore", str(tmp_path / "x.tar"), "--state", str(tmp_path / "state"))
 
     assert 1 == done.returncode
     assert "Traceback" not in done.stderr

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.support.fleet_runs import run_report, storm
-from tests.support.process import run_umslab
+from tests.support.here import run_here
 from umslab_agent.fleet.report import encode_report
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ def test_two_runs(tmp_path: Path) -> None:
     a, b = tmp_path / "a.json", tmp_path / "b.json"
     a.write_bytes(encode_report(run_report(retry="flat 5 s")))
     b.write_bytes(encode_report(run_report(storm(seed=3), retry="exponential")))
-    done = run_umslab("fleet", "compare", str(a), str(b))
-    document = json.loads(run_umslab("fleet", "compare", str(a), str(b), "--json").stdout)["comparison"]
+    done = run_here("fleet", "compare", str(a), str(b))
+    document = json.loads(run_here("fleet", "compare", str(a), str(b), "--json").stdout)["comparison"]
     rows = {row["what"]: row for row in document["rows"]}
 
     assert (0, "") == (done.returncode, done.stderr)
@@ -33,7 +33,7 @@ def test_two_runs(tmp_path: Path) -> None:
 def test_a_file_that_is_no_report(tmp_path: Path) -> None:
     """Says which."""
     (tmp_path / "a.json").write_text("{}")
-    done = run_umslab("fleet", "compare", str(tmp_path / "a.json"), str(tmp_path / "b.json"))
+    done = run_here("fleet", "compare", str(tmp_path / "a.json"), str(tmp_path / "b.json"))
 
     assert 1 == done.returncode
     assert "a.json: this is no report of a fleet run" in done.stderr

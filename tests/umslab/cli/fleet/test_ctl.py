@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.process import UMSLAB, ServerProcess, clean_environment, run_umslab
+from tests.support.here import run_here
+from tests.support.process import UMSLAB, ServerProcess, clean_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,7 @@ def test_a_fleet_is_asked_and_steered(server: ServerProcess, tmp_path: Path) -> 
     state = ("--state", str(tmp_path / "s"))
 
     def ctl(*arguments: str) -> str:
-        done = run_umslab("fleet", "ctl", *arguments, *state)
+        done = run_here("fleet", "ctl", *arguments, *state)
         assert 0 == done.returncode, done.stderr
         return str(done.stdout)
 
@@ -74,7 +75,7 @@ def test_a_fleet_is_asked_and_steered(server: ServerProcess, tmp_path: Path) -> 
         faster = ctl("rate", "100")
         resumed = told("resume")["done"]
         alive = running.poll() is None
-    gone = run_umslab("fleet", "ctl", "status", *state)
+    gone = run_here("fleet", "ctl", "status", *state)
 
     assert "arrivals are paused: " in paused
     assert status["glance"]["paused"]
@@ -96,8 +97,8 @@ def test_a_fleet_in_several_processes_is_one(server: ServerProcess, tmp_path: Pa
     """All of it is asked, all of it pauses."""
     state = ("--state", str(tmp_path), "--json")
     with _running(server, tmp_path, "--seed", "82", "--processes", "2"):
-        paused = json.loads(run_umslab("fleet", "ctl", "pause", *state).stdout)["done"]
-        done = run_umslab("fleet", "ctl", "status", *state)
+        paused = json.loads(run_here("fleet", "ctl", "pause", *state).stdout)["done"]
+        done = run_here("fleet", "ctl", "status", *state)
     status = json.loads(done.stdout)["status"]
 
     assert (0, "") == (done.returncode, done.stderr)
@@ -117,7 +118,7 @@ def test_a_fleet_in_several_processes_is_one(server: ServerProcess, tmp_path: Pa
 )
 def test_what_cannot_be_is_told(tmp_path: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
     """In a sentence that says what to do."""
-    done = run_umslab("fleet", "ctl", *arguments, "--state", str(tmp_path))
+    done = run_here("fleet", "ctl", *arguments, "--state", str(tmp_path))
 
     assert code == done.returncode
     assert words in done.stderr

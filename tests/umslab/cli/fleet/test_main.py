@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from tests.support.process import run_umslab
+from tests.support.here import run_here
 
 
 def test_help() -> None:
     """With examples to copy."""
-    done = run_umslab("fleet", "--help")
+    done = run_here("fleet", "--help")
 
     assert 0 == done.returncode
     for words in ("report", "compare", "umslab fleet compare flat.json backoff.json"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.fleet_runs import run_report
-from tests.support.process import run_umslab
+from tests.support.here import run_here
 from umslab.cli.fleet.report import with_thresholds
 from umslab.cli.output import UserError
 from umslab_agent.fleet.report import encode_report
@@ -30,7 +30,7 @@ def run(tmp_path: Path) -> Path:
 def test_all_forms_at_once(run: Path) -> None:
     """Text on the terminal, a page and JUnit in files; the run's own thresholds are told and do not decide."""
     html, xml = run.with_suffix(".html"), run.with_suffix(".xml")
-    done = run_umslab("fleet", "report", str(run), "--html", str(html), "--junit", str(xml))
+    done = run_here("fleet", "report", str(run), "--html", str(html), "--junit", str(xml))
 
     assert (0, "") == (done.returncode, done.stderr)
     assert "MISSED" in done.stdout
@@ -40,7 +40,7 @@ def test_all_forms_at_once(run: Path) -> None:
 
 def test_pictures(run: Path) -> None:
     """Each chart in a file of its own, named after the report."""
-    done = run_umslab("fleet", "report", str(run), "--svg", str(run.parent / "svg"))
+    done = run_here("fleet", "report", str(run), "--svg", str(run.parent / "svg"))
 
     assert (0, "") == (done.returncode, done.stderr)
     assert {f"run-{what}.svg" for what in ("devices", "arrivals", "latency", "failures")} == {
@@ -50,10 +50,8 @@ def test_pictures(run: Path) -> None:
 
 def test_judged_anew(run: Path) -> None:
     """With thresholds of the command line instead of the run's; JSON has their results beside the numbers."""
-    kept = run_umslab("fleet", "report", str(run), "--threshold", "managed.p99 < 1h")
-    missed = run_umslab(
-        "fleet", "report", str(run), "--json", "--threshold", "tls.p99 < 1us", "--threshold", "failed<1%"
-    )
+    kept = run_here("fleet", "report", str(run), "--threshold", "managed.p99 < 1h")
+    missed = run_here("fleet", "report", str(run), "--json", "--threshold", "tls.p99 < 1us", "--threshold", "failed<1%")
     document = json.loads(missed.stdout)["report"]
 
     assert (0, 99) == (kept.returncode, missed.returncode)
@@ -72,7 +70,7 @@ def test_judged_anew(run: Path) -> None:
 )
 def test_what_is_wrong(run: Path, arguments: list[str], code: int, words: str) -> None:
     """A sentence, and no traceback."""
-    done = run_umslab("fleet", "report", *(one.replace("{run}", str(run)) for one in arguments))
+    done = run_here("fleet", "report", *(one.replace("{run}", str(run)) for one in arguments))
 
     assert code == done.returncode
     assert words in done.stderr
