@@ -9,6 +9,7 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import trio
 
 from tests.support.process import ServerProcess
@@ -55,6 +56,7 @@ class _Fleet:
             await self._moved.wait()
 
 
+@pytest.mark.slow
 async def test_survives_kills_while_200_devices_come_on_board(tmp_path: Path) -> None:
     """All connected in the end; no key spent twice, no orphan certificate, at most one live certificate a device."""
     server = ServerProcess(tmp_path / "ums")

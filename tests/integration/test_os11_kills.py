@@ -60,6 +60,7 @@ async def _push_and_kill(lab: Os11Lab, unit_id: str, device: subprocess.Popen[by
     await trio.to_thread.run_sync(device.wait)
 
 
+@pytest.mark.slow
 async def test_killed_in_the_middle_of_a_push(tmp_path: Path) -> None:
     """After each message that it says: whole settings of one version, and the newest ones after the next boot."""
     folder = DeviceFolder(tmp_path / "state" / "device")

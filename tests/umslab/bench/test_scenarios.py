@@ -32,6 +32,7 @@ def _bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_two_run_small(tmp_path: Path) -> None:
     """Each against a server of its own, one of them a busy one: all managed, reports, pages and pictures are there."""
     done = _bench(
