@@ -13,18 +13,19 @@ import secrets
 import shutil
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.process import QUICK_KEYS, UMSLAB, ServerProcess, clean_environment
+from tests.support.process import UMSLAB, ServerProcess, clean_environment, serving_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 HERE = "192.168.77.2"
+KEY = "load-key"
 MANY = ("-n", "12", "--at-once")
 """More than five arrive in a second."""
 
@@ -53,24 +54,11 @@ def _ip(*arguments: str) -> int:
     return subprocess.run(["ip", *arguments], capture_output=True, check=False).returncode
 
 
-@contextmanager
-def _serving(namespace: str, folder: Path, *arguments: str) -> Iterator[ServerProcess]:
-    """A server on the address that is not loopback."""
-    listen = ("--listen", HERE, "--allow-remote", "--name", "ums.lab", *QUICK_KEYS, *arguments)
-    server = ServerProcess(folder / "state", listen, inside=("ip", "netns", "exec", namespace))
-    try:
-        server.start()
-        server.ask("keys.create", kind="mass", chosen="load-key")
-        yield server
-    finally:
-        server.close()
-
-
 def _fleet(namespace: str, server: ServerProcess, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
             *("ip", "netns", "exec", namespace, *UMSLAB, "fleet", "run", f"{HERE}:{server.port}", "--i-own", HERE),
-            *("--auth-key", "load-key", "--json", *arguments),
+            *("--auth-key", KEY, "--json", *arguments),
         ],
         capture_output=True,
         text=True,
@@ -82,7 +70,7 @@ def _fleet(namespace: str, server: ServerProcess, *arguments: str) -> subprocess
 
 def test_limits_hold_without_a_proof(namespace: str, tmp_path: Path) -> None:
     """A server that was not started for load, as every real UMS: refused with the way out, and no device has come."""
-    with _serving(namespace, tmp_path) as server:
+    with serving_inside(namespace, tmp_path / "state", HERE, key=KEY) as server:
         many = _fleet(namespace, server, *MANY, "--token", server.about["token"])
         few = _fleet(namespace, server, "-n", "2", "--at-once", "--seed", "2", "--token", server.about["token"])
 
@@ -95,7 +83,7 @@ def test_limits_hold_without_a_proof(namespace: str, tmp_path: Path) -> None:
 
 def test_a_proof_lifts_them(namespace: str, tmp_path: Path) -> None:
     """Only for who names the right root: without a token, and with another server's, the limits hold."""
-    with _serving(namespace, tmp_path, "--for-load") as server:
+    with serving_inside(namespace, tmp_path / "state", HERE, "--for-load", key=KEY) as server:
         good = _fleet(namespace, server, *MANY, "--token", server.about["token"], "--processes", "2")
         unnamed = _fleet(namespace, server, *MANY, "--seed", "2")
         other = _fleet(namespace, server, *MANY, "--seed", "3", "--token", "0123456789ABCDEF")

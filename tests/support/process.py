@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ import trio
 from umslab_runtime.control import connect_control
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 QUICK_KEYS = ("--set", "certificates.root_key=p-256", "--set", "certificates.web_key=p-256", "--set", "os11.key=p-256")
 UMSLAB = (sys.executable, "-m", "umslab")
@@ -101,6 +102,21 @@ class ServerProcess:
         """Ask over the control socket, from Trio."""
         async with connect_control(Path(self.about["control"])) as client:
             return await client.call(name, **args)
+
+
+@contextmanager
+def serving_inside(
+    namespace: str, state: Path, address: str, *arguments: str, key: str, port: int = 0
+) -> Iterator[ServerProcess]:
+    """Serve at an address of a network namespace until the block ends, with this mass-deployment key."""
+    options = ("--listen", address, "--allow-remote", *QUICK_KEYS, *arguments)
+    server = ServerProcess(state, options, port=port, inside=("ip", "netns", "exec", namespace))
+    try:
+        server.start()
+        server.ask("keys.create", kind="mass", chosen=key)
+        yield server
+    finally:
+        server.close()
 
 
 def _port(addresses: Sequence[str]) -> int:
