@@ -226,6 +226,8 @@ def message_schemas() -> dict[str, str]:
         own = components.pop(reference["$ref"].rpartition("/")[2])
         del own["title"]
         own["properties"]["type"] = {"const": own["properties"]["type"]["enum"][0]}
+        for name in components.keys() & {one.__name__ for one in (*MESSAGE_TYPES, *GREETING_TYPES)}:
+            components[name]["required"].remove("type")  # the decoder lets a message within a message leave it out
         schema = {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "$comment": f"Made from the code of umslab. SIMULATED: the vendor does not publish this format ({gap}).",

@@ -21,7 +21,7 @@ from tests.protocol.wire.instances import documents, edges, instances, json_valu
 from tests.protocol.wire.test_messages import SAMPLES
 from tests.support.schemas import check, is_valid, load
 from umslab_protocol.wire.messages import MESSAGE_TYPES, Hello, UnreadableMessageError, decode_message
-from umslab_protocol.wire.os11 import GREETING_TYPES, Contact, decode_greeting
+from umslab_protocol.wire.os11 import GREETING_TYPES, Contact, Proof, decode_greeting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,6 +105,15 @@ def test_changed_documents_are_judged_alike(kind: type[msgspec.Struct]) -> None:
         assert is_valid(tag(kind), changed) == is_read(kind, changed)
 
     look()
+
+
+def test_a_message_within_a_message_may_leave_its_type_out() -> None:
+    """Where it stands says what it is; another type there is refused."""
+    hello = {name: value for name, value in smallest(Hello).items() if name != "type"}
+    for inner, passes in ((hello, True), ({**hello, "type": "hello"}, True), ({**hello, "type": "ack"}, False)):
+        document = {"type": "proof", "proof": "0" * 64, "hello": inner}
+
+        assert (passes, passes) == (is_valid("proof", document), is_read(Proof, document))
 
 
 def _change(value: Any, data: st.DataObject) -> Any:
