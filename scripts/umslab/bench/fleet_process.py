@@ -47,7 +47,7 @@ class FleetProcess(CommandProcess):
     ) -> None:
         """`state` keeps what devices have; devices that have a certificate there reconnect, others come on board."""
         self.devices = devices
-        self._state = state
+        self.state = state
         self._report = state.with_suffix(".report.json")
         command = ["fleet", "run", f"localhost:{server.port}", "--plain", "--processes", "1", *arrivals]
         command += ["--devices", str(devices), "--first-index", str(first_index), "--auth-key", KEY]
@@ -61,7 +61,7 @@ class FleetProcess(CommandProcess):
 
     def managed(self) -> int:
         """How many devices say that they are managed now."""
-        return int(ask(socket_of(self._state), "status")["levels"][Condition.MANAGED])
+        return int(ask(socket_of(self.state), "status")["levels"][Condition.MANAGED])
 
     def finish(self) -> RunReport:
         """Let the devices say goodbye, and return what was measured."""

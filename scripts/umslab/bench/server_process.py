@@ -46,10 +46,11 @@ class ServerProcess(CommandProcess):
         self.port = int(self._about["addresses"][0].rpartition(":")[2])
         self.os11_port = int(self._about["os11_addresses"][0].rpartition(":")[2])
         self.token = str(self._about["token"])
+        self.control = Path(self._about["control"])
 
     def ask(self, name: str, /, **args: Any) -> Any:
         """Ask over the control socket."""
-        return ask(Path(self._about["control"]), name, **args)
+        return ask(self.control, name, **args)
 
     def count_managed(self) -> int:
         """How many devices are online, have said what they are, and have confirmed their settings."""
@@ -81,6 +82,10 @@ class ServerProcess(CommandProcess):
     def received(self, message: str) -> float:
         """How many messages of this type devices have sent."""
         return self.metrics().get("umslab_messages_received_total", {}).get(message, 0.0)
+
+    def mismatches(self) -> float:
+        """How many hellos were of another device than the certificate's, since the start."""
+        return self.metrics()["umslab_identity_mismatches_total"][""]
 
     def lag(self) -> dict[str, float]:
         """The buckets of the event-loop lag: upper bound -> how many were at most so late, since the start."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from umslab.bench.fleet import LISTED_WITHIN_SECONDS
 from umslab.bench.fleet_process import FleetProcess
+from umslab.bench.identities import known_identities, planned_identities, wrong_identities
 from umslab.bench.report import Measure, Target
 from umslab.bench.server_process import KEY, ServerProcess
 from umslab_agent.fleet.measured import Step
@@ -94,12 +95,16 @@ def run(*, count: int, minutes: float, rate: float, progress: Callable[[str], No
         fleet = running.enter_context(_fleet(server, Path(name) / "fleet", plan))
         progress(f"{count} devices come on board, {rate:g} a second")
         quiet = _be_there(server, fleet, plan, progress)
+        progress("the identity of each device, as both sides know it")
+        wrong = wrong_identities(planned_identities(fleet.state, count), known_identities(server.control))
+        mismatches = server.mismatches()
         progress("the server is killed, and started again")
         server.kill()
         server = running.enter_context(ServerProcess(folder, port=server.port, settings=_HEARTBEATS))
         back = _come_back(server, fleet, plan, progress)
+        mismatches += server.mismatches()
         report = fleet.finish()
-    return _measures(plan, quiet, back, report)
+    return [*_measures(plan, quiet, back, report), *_identity_measures(plan, len(wrong), mismatches)]
 
 
 def _fleet(server: ServerProcess, state: Path, plan: Plan) -> FleetProcess:
@@ -191,6 +196,14 @@ def _measures(plan: Plan, quiet: _Quiet, back: _Return, report: RunReport) -> li
         below("reconnects in the busiest seconds", "1/s", peak, plan.rate * RATE_SLACK),
         of_all("managed and in step after the restart", back.managed),
     ]  # fmt: skip
+
+
+def _identity_measures(plan: Plan, wrong: int, mismatches: float) -> list[Measure]:
+    none = Target(at_most=0.0)
+    return [
+        Measure("identities that are not the device's own", "", wrong, "devices", plan.count, wrong / plan.count, none),
+        Measure("hellos of another device", "", mismatches, "devices", plan.count, mismatches / plan.count, none),
+    ]
 
 
 def _lost(report: RunReport) -> int:

@@ -43,6 +43,8 @@ def test_it_runs_small() -> None:
     assert 0 == found["heartbeats"]
     assert 40 == found["commands answered"]
     assert 40 == found["managed and in step after the restart"]
+    assert 0 == found["identities that are not the device's own"]
+    assert 0 == found["hellos of another device"]
     assert found["reconnects in the busiest seconds"] > 0
     assert found["restart, until all are managed"] > 0
     assert "Traceback" not in done.stderr
