@@ -81,7 +81,7 @@ class ShardRun(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     machine: Machine
     processes: Annotated[int, Meta(ge=1, le=1024)] = 1
     interrupted: bool = False
-    """The user stopped it."""
+    """It did not come to its end: the user stopped it, or one of its processes died."""
 
 
 class RunReport(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

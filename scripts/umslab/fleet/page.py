@@ -85,7 +85,7 @@ def _warnings(summary: Summary) -> str:
         numbers = ", ".join(map(str, summary.missing_shards[:20]))
         found.append(("bad", f"Incomplete: it has {summary.shards} shards.", [f"missing: {numbers}"]))
     if summary.interrupted:
-        found.append(("bad", "Interrupted: somebody stopped the run.", []))
+        found.append(("bad", "Interrupted: somebody stopped the run, or one of its processes died.", []))
     if summary.notes:
         found.append(("", "Note", summary.notes))
     if summary.simulated:

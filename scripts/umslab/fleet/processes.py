@@ -111,6 +111,6 @@ async def run_in_processes(
         backend=jobs[0].backend,
         started=started,
         notes=[*(worker.lost for worker in lost), *(note for report in reports for note in report.notes)],
-        interrupted=any(shard.interrupted for report in reports for shard in report.shards),
+        interrupted=bool(lost) or any(shard.interrupted for report in reports for shard in report.shards),
         processes=len(jobs),
     )

@@ -60,7 +60,7 @@ def remarks(summary: Summary) -> list[str]:
         missing = ", ".join(map(str, summary.missing_shards[:20]))
         lines.append(f"Incomplete: it has {summary.shards} shards; missing: {missing}.")
     if summary.interrupted:
-        lines.append("Interrupted: somebody stopped the run.")
+        lines.append("Interrupted: somebody stopped the run, or one of its processes died.")
     lines += [f"Note: {note}" for note in summary.notes]
     defects = sum(one.count for one in summary.causes if one.reason == Reason.DEFECT)
     if defects:

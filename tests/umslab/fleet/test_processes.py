@@ -95,6 +95,7 @@ async def test_one_that_dies_takes_its_own_devices_only(tmp_path: Path) -> None:
     )
     assert (6, 3) == (report.measured.devices, report.measured.managed_once)
     assert outcome(report).failed
+    assert report.shards[0].interrupted  # thresholds that the others kept do not make it a success
     assert 3 == last["failed"]
 
 
