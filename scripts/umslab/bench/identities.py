@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import trio
-from cryptography.hazmat.primitives import hashes
 
 from umslab.fleet.state import FleetState
 from umslab_agent.fleet.plan import make_plan
 from umslab_agent.fleet.scenario import Scenario
+from umslab_certs.chain import fingerprint
 from umslab_certs.csr import device_unit_id
 from umslab_certs.identity import identity_from_pem
 from umslab_runtime.control import connect_control
@@ -63,7 +63,7 @@ def planned_identities(state: Path, count: int) -> dict[str, Identity]:
 
 def _read(identity: bytes, unit_id: str) -> tuple[str, str]:
     certificate = identity_from_pem(identity, unit_id)[1][0]
-    return certificate.fingerprint(hashes.SHA256()).hex(), str(device_unit_id(certificate))
+    return fingerprint(certificate).digits.lower(), str(device_unit_id(certificate))
 
 
 def known_identities(control: Path) -> dict[str, Identity]:

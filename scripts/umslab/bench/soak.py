@@ -72,6 +72,9 @@ class _Quiet:
     memory: list[Sample]
     heartbeats: float
     listed: float
+    wrong_identities: int
+    mismatches: float
+    """Hellos of another device than the certificate's."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class _Return:
     hellos: list[Sample]
     managed: int
     """As the server knows them: online, described, in step with their settings."""
+    mismatches: float
+    """Hellos of another device than the certificate's, since the restart."""
 
 
 def run(*, count: int, minutes: float, rate: float, progress: Callable[[str], None]) -> list[Measure]:
@@ -95,16 +100,12 @@ def run(*, count: int, minutes: float, rate: float, progress: Callable[[str], No
         fleet = running.enter_context(_fleet(server, Path(name) / "fleet", plan))
         progress(f"{count} devices come on board, {rate:g} a second")
         quiet = _be_there(server, fleet, plan, progress)
-        progress("the identity of each device, as both sides know it")
-        wrong = wrong_identities(planned_identities(fleet.state, count), known_identities(server.control))
-        mismatches = server.mismatches()
         progress("the server is killed, and started again")
         server.kill()
         server = running.enter_context(ServerProcess(folder, port=server.port, settings=_HEARTBEATS))
         back = _come_back(server, fleet, plan, progress)
-        mismatches += server.mismatches()
         report = fleet.finish()
-    return [*_measures(plan, quiet, back, report), *_identity_measures(plan, len(wrong), mismatches)]
+    return _measures(plan, quiet, back, report)
 
 
 def _fleet(server: ServerProcess, state: Path, plan: Plan) -> FleetProcess:
@@ -137,7 +138,10 @@ def _be_there(server: ServerProcess, fleet: FleetProcess, plan: Plan, progress: 
     heartbeats = server.received("pushruntime")
     progress("a command for all")
     fleet.begins(4)
-    return _Quiet(memory, heartbeats, server.listing_seconds())
+    listed = server.listing_seconds()
+    progress("the identity of each device, as both sides know it")
+    wrong = wrong_identities(planned_identities(fleet.state, plan.count), known_identities(server.control))
+    return _Quiet(memory, heartbeats, listed, len(wrong), server.mismatches())
 
 
 def _come_back(server: ServerProcess, fleet: FleetProcess, plan: Plan, progress: Callable[[str], None]) -> _Return:
@@ -152,7 +156,7 @@ def _come_back(server: ServerProcess, fleet: FleetProcess, plan: Plan, progress:
         fleet.says("phase 5:", within=min(2.0, plan.spread / 20))  # it does not: this waits, and hears when it ends
     seconds = time.monotonic() - began
     hellos.append((seconds, server.received("hello")))
-    return _Return(seconds, hellos, server.count_managed())
+    return _Return(seconds, hellos, server.count_managed(), server.mismatches())
 
 
 def highest_rate(samples: Sequence[Sample], window: float) -> float:
@@ -195,15 +199,9 @@ def _measures(plan: Plan, quiet: _Quiet, back: _Return, report: RunReport) -> li
         Measure("restart, until all are managed", "s", back.seconds, "spread", plan.spread, again, None),
         below("reconnects in the busiest seconds", "1/s", peak, plan.rate * RATE_SLACK),
         of_all("managed and in step after the restart", back.managed),
+        of_all("identities that are not the device's own", quiet.wrong_identities, Target(at_most=0.0)),
+        of_all("hellos of another device", quiet.mismatches + back.mismatches, Target(at_most=0.0)),
     ]  # fmt: skip
-
-
-def _identity_measures(plan: Plan, wrong: int, mismatches: float) -> list[Measure]:
-    none = Target(at_most=0.0)
-    return [
-        Measure("identities that are not the device's own", "", wrong, "devices", plan.count, wrong / plan.count, none),
-        Measure("hellos of another device", "", mismatches, "devices", plan.count, mismatches / plan.count, none),
-    ]
 
 
 def _lost(report: RunReport) -> int:
